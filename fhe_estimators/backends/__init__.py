@@ -1,0 +1,18 @@
+"""Encryption engines behind one contract."""
+
+from ._base import Backend, Client, ClientSpec, Evaluator, Program
+from ._registry import available_backends, resolve_backend
+from ._security import MAX_COEFF_MODULUS_BITS, SECURITY_BITS, check_ring_security
+
+__all__ = [
+    "MAX_COEFF_MODULUS_BITS",
+    "SECURITY_BITS",
+    "Backend",
+    "Client",
+    "ClientSpec",
+    "Evaluator",
+    "Program",
+    "available_backends",
+    "check_ring_security",
+    "resolve_backend",
+]

@@ -1,0 +1,66 @@
+"""Framing of everything that crosses between client and server.
+
+A message is ``magic | version | header length | header (JSON) | blobs | SHA-256 of all before``. It
+holds data only: parsing it can run no code. The digest finds accidents (truncation, flipped bits);
+it is no authentication, which is the transport's task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from typing import Any
+
+from ..exceptions import ProtocolError
+
+_MAGIC = b"FHEM"
+_PREFIX = struct.Struct("<4sHI")
+#: Raised whenever an older reader would misread a newer message.
+MESSAGE_VERSION = 1
+_MAX_HEADER_BYTES = 1 << 26
+
+
+def pack_message(kind: str, header: dict[str, Any], blobs: list[bytes]) -> bytes:
+    """Serialize a message of a kind (``"request"``, ``"response"``, ``"evaluation_keys"``)."""
+    text = json.dumps({"kind": kind, **header, "blob_bytes": [len(b) for b in blobs]}).encode()
+    body = b"".join([_PREFIX.pack(_MAGIC, MESSAGE_VERSION, len(text)), text, *blobs])
+    return body + hashlib.sha256(body).digest()
+
+
+def unpack_message(kind: str, message: bytes) -> tuple[dict[str, Any], list[memoryview]]:
+    """Header and blobs of a message; `ProtocolError` if it is not an intact message of that kind."""
+    if not isinstance(message, (bytes, bytearray, memoryview)):
+        raise ProtocolError(f"The {kind} must be bytes, got {type(message).__name__}.")
+    view = memoryview(message)
+    if len(view) < _PREFIX.size + 32 or bytes(view[:4]) != _MAGIC:
+        raise ProtocolError(f"This is not a {kind} of fhe_estimators (or it is truncated).")
+    _, version, header_bytes = _PREFIX.unpack(view[: _PREFIX.size])
+    if version > MESSAGE_VERSION:
+        raise ProtocolError(
+            f"The {kind} has format version {version}; this installation reads up to {MESSAGE_VERSION}. "
+            "Upgrade fhe_estimators."
+        )
+    if hashlib.sha256(view[:-32]).digest() != bytes(view[-32:]):
+        raise ProtocolError(f"The {kind} is truncated or was altered: its checksum does not match.")
+    return _split(kind, view[_PREFIX.size : -32], header_bytes)
+
+
+def _split(kind: str, body: memoryview, header_bytes: int) -> tuple[dict[str, Any], list[memoryview]]:
+    if header_bytes > min(len(body), _MAX_HEADER_BYTES):
+        raise ProtocolError(f"The header of the {kind} is malformed.")
+    try:
+        header = json.loads(bytes(body[:header_bytes]))
+        sizes = [int(size) for size in header.pop("blob_bytes")]
+        found = header.pop("kind")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProtocolError(f"The header of the {kind} is malformed.") from error
+    if found != kind:
+        raise ProtocolError(f"Expected a message of kind {kind!r}, got {found!r}.")
+    if min(sizes, default=0) < 0 or header_bytes + sum(sizes) != len(body):
+        raise ProtocolError(f"The {kind} is malformed: its parts do not add up to its size.")
+    blobs, start = [], header_bytes
+    for size in sizes:
+        blobs.append(body[start : start + size])
+        start += size
+    return header, blobs

@@ -1,0 +1,36 @@
+"""From the ``backend=`` parameter of an estimator to a backend."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from ._base import Backend
+
+#: Group of the entry points by which other packages add backends.
+ENTRY_POINT_GROUP = "fhe_estimators.backends"
+
+# Named, not imported: a backend's libraries are loaded only when it is used.
+_BUILT_IN = {
+    "clear": "fhe_estimators.backends.clear:ClearBackend",
+    "ckks": "fhe_estimators.backends.ckks:CKKSBackend",
+}
+
+
+def available_backends() -> list[str]:
+    """Names that `resolve_backend` accepts, built-in and from installed packages."""
+    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def resolve_backend(backend: str | Backend) -> Backend:
+    """A backend from its name or from an instance, which is returned as it is."""
+    if isinstance(backend, Backend):
+        return backend
+    if isinstance(backend, str):
+        if backend in _BUILT_IN:
+            module, _, attribute = _BUILT_IN[backend].partition(":")
+            return getattr(import_module(module), attribute)()
+        for entry in entry_points(group=ENTRY_POINT_GROUP):
+            if entry.name == backend:
+                return entry.load()()
+    raise ValueError(f"backend={backend!r} is unknown: use one of {available_backends()} or a Backend instance.")

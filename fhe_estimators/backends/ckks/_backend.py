@@ -1,0 +1,77 @@
+"""`CKKSBackend`: the engine's factory."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ...ensembles import TreeEnsemble
+from ...exceptions import ProtocolError
+from ...quantizers import FeatureQuantizer
+from ...utils import import_optional
+from .._base import Backend, Client, ClientSpec, Evaluator, Program
+
+_LAYOUTS = ("auto", "rows", "compact")
+
+
+class CKKSBackend(Backend):
+    """Leveled evaluation of trees on SEAL's CKKS scheme, many rows at once; the default engine.
+
+    The data owner compares, in the clear, and encrypts the results; the server sums up leaf values
+    under encryption. Integers in, integers out: the noise of CKKS is bounded far below one half and
+    rounded away, so results are exact.
+
+    Parameters
+    ----------
+    layout : {"auto", "rows", "compact"}, default="auto"
+        How rows fill ciphertexts. ``"rows"``: one ciphertext a comparison, N/2 rows a batch, no Galois keys.
+        ``"compact"``: parameters under which up to 128 comparisons of a small request share a ciphertext
+        (a larger ring, if need be). ``"auto"``: the smallest ring, and as compact as it allows; each
+        request is packed as densely as its number of rows allows.
+    """
+
+    name = "ckks"
+
+    def __init__(self, layout: str = "auto"):
+        if layout not in _LAYOUTS:
+            raise ValueError(f"layout={layout!r} is unknown: use one of {_LAYOUTS}.")
+        self.layout = layout
+
+    def __repr__(self) -> str:
+        return f"CKKSBackend(layout={self.layout!r})"
+
+    def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:
+        return _module("program").quantize_for_ckks(ensemble, quantizer, self.layout)
+
+    def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
+        return _module("program").compile_program(ensemble, quantizer, self.layout)
+
+    def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
+        parameters = _module("parameters").CKKSParameters.from_json(metadata.get("parameters", {}))
+        program = _module("program").CKKSProgram(ensemble, parameters, str(metadata.get("client_learns")))
+        if program.schedule.n_levels != parameters.n_levels:
+            raise ProtocolError("The archive's parameters do not fit its trees: they have another depth.")
+        return program
+
+    def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
+        _require_seal()
+        return _module("client").CKKSClient(spec, verbose=verbose)
+
+    def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
+        _require_seal()
+        return _module("evaluator").CKKSEvaluator(program, n_jobs=n_jobs, verbose=verbose)
+
+    def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
+        sums = _module("_simulation").simulate_leaf_sums(program, codes, np.random.default_rng())
+        return np.rint(sums).astype(np.int64)
+
+
+def _module(name: str) -> Any:
+    # By name, so that no server-side module has a static path to the one that decrypts.
+    return import_module(f"{__package__}.{name}")
+
+
+def _require_seal() -> None:
+    import_optional("tenseal.sealapi", extra="ckks", purpose='backend="ckks"')

@@ -1,0 +1,90 @@
+"""SEAL contexts and SEAL objects as bytes. Knows no secret: both sides use it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import tenseal.sealapi as seal
+
+from ...exceptions import ProtocolError
+from .parameters import CKKSParameters
+
+#: SEAL reads and writes files only: memory-backed where the system offers it.
+_SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+class CKKSContext:
+    """A validated SEAL context with its moduli by level.
+
+    Parameters
+    ----------
+    parameters : CKKSParameters
+
+    Attributes
+    ----------
+    seal_context : seal.SEALContext
+    level_ids : dict of int to parms_id
+        SEAL's name for each level.
+    primes : dict of int to int
+        Rescaling prime of each level from 2 up.
+    """
+
+    def __init__(self, parameters: CKKSParameters):
+        self.parameters = parameters
+        settings = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
+        settings.set_poly_modulus_degree(parameters.poly_modulus_degree)
+        moduli = seal.CoeffModulus.Create(parameters.poly_modulus_degree, list(parameters.coeff_modulus_bits))
+        settings.set_coeff_modulus(moduli)
+        self.seal_context = seal.SEALContext(settings, True, seal.SEC_LEVEL_TYPE.TC128)
+        if not self.seal_context.parameters_set():
+            raise ValueError(f"SEAL refused the parameters: {self.seal_context.parameter_error_message()}")
+        n_base = len(parameters.base_bits)
+        self.primes = {level: moduli[n_base + level - 2].value() for level in range(2, parameters.n_levels + 1)}
+        self.level_ids: dict[int, Any] = {}
+        data = self.seal_context.first_context_data()
+        for level in range(parameters.n_levels, 0, -1):
+            self.level_ids[level] = data.parms_id()
+            data = data.next_context_data()
+
+    @property
+    def top_scale(self) -> float:
+        """Scale of a bit at the top level; its square is the scale of every sum of products."""
+        top = self.parameters.n_levels
+        return float(self.primes[top]) if top > 1 else 2.0**self.parameters.prime_bits
+
+    def bit_scale(self, level: int) -> float:
+        """Scale at which a bit must be to be multiplied at a level (see `_schedule`)."""
+        return float(self.primes[level + 1]) if level < self.parameters.n_levels else self.top_scale
+
+
+class SealFile:
+    """Converts SEAL objects to and from bytes through one reused scratch file.
+
+    Use as a context manager; ciphertexts and public keys only.
+    """
+
+    def __enter__(self) -> SealFile:
+        self._handle = tempfile.NamedTemporaryFile(dir=_SCRATCH, prefix="fhe_estimators_")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._handle.close()
+
+    def dump(self, item: Any) -> bytes:
+        """Bytes of a SEAL object."""
+        self._handle.truncate(0)
+        item.save(self._handle.name)
+        with open(self._handle.name, "rb") as file:
+            return file.read()
+
+    def load(self, item: Any, context: CKKSContext, data: bytes | memoryview, what: str) -> Any:
+        """Fill ``item`` from bytes, checked by SEAL against the context; `ProtocolError` otherwise."""
+        with open(self._handle.name, "wb") as file:
+            file.write(data)
+        try:
+            item.load(context.seal_context, self._handle.name)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ProtocolError(f"The {what} is not valid for this program's parameters: {error}") from error
+        return item

@@ -1,0 +1,171 @@
+"""From trees to a small arithmetic circuit: trees merged into sums of branches.
+
+A tree node with comparison bit ``b`` is ``low + b * (high - low)``, so a forest is a polynomial in
+the bits of its tests. `merge_trees` writes it with few multiplications:
+
+- trees that test the same bit at their root are merged into one branch, recursively: the sum over
+  trees is taken *below* the multiplication, and one (relinearized) multiplication serves them all;
+- a branch over constants is not a multiplication at all but a linear term ``coefficient * b``;
+- branches and terms that both sides share are hoisted out.
+
+Everything is an exact identity on integers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...ensembles import TreeEnsemble
+
+#: Coefficient of each test's bit; zeros are left out.
+LinearForm = dict[int, int]
+
+
+@dataclass(eq=False)
+class Sum:
+    """``constant + sum(coefficient * bit) + sum(branches)``."""
+
+    constant: int = 0
+    linear: LinearForm = field(default_factory=dict)
+    branches: list[Branch] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        """Factors of the longest product of bits: 0 for a constant, 1 for a linear form."""
+        return max((branch.height for branch in self.branches), default=int(bool(self.linear)))
+
+
+@dataclass(eq=False)
+class Branch:
+    """``low + bit(test) * (high - low)`` with at least one side that depends on bits."""
+
+    test: int
+    low: Sum
+    high: Sum
+    key: int = -1
+
+    def __post_init__(self) -> None:
+        self.height = 1 + max(self.low.height, self.high.height)
+        #: Linear part of the branch's value: that of its low side, all the way down.
+        self.linear: LinearForm = _total_linear(self.low)
+        #: Linear part of ``high - low``; the empty test -1 carries the constant.
+        self.difference = subtract_linear(_total_linear(self.high), self.linear)
+
+
+#: Key of the constant in the linear forms that include one.
+CONSTANT = -1
+
+
+def add_linear(into: LinearForm, other: LinearForm, sign: int = 1) -> None:
+    """Add ``sign * other`` to ``into``, dropping the coefficients that vanish."""
+    for test, coefficient in other.items():
+        total = into.get(test, 0) + sign * coefficient
+        if total:
+            into[test] = total
+        else:
+            into.pop(test, None)
+
+
+def subtract_linear(left: LinearForm, right: LinearForm) -> LinearForm:
+    """``left - right`` without vanishing coefficients."""
+    result = dict(left)
+    add_linear(result, right, sign=-1)
+    return result
+
+
+def total_linear(total: Sum) -> LinearForm:
+    """All of a sum that needs no multiplication, the constant under the key `CONSTANT`."""
+    return _total_linear(total)
+
+
+def _total_linear(total: Sum) -> LinearForm:
+    form = dict(total.linear)
+    if total.constant:
+        form[CONSTANT] = total.constant
+    for branch in total.branches:
+        add_linear(form, branch.linear)
+    return form
+
+
+class _Merger:
+    """Merges the trees of one score column; equal branches get equal keys (hash-consing)."""
+
+    def __init__(self, ensemble: TreeEnsemble, tests: np.ndarray, column: int):
+        self.left = ensemble.left.tolist()
+        self.right = ensemble.right.tolist()
+        self.tests = tests.tolist()
+        self.values = ensemble.value[:, column].tolist()
+        self.keys: dict[tuple, int] = {}
+
+    def merge(self, nodes: list[int]) -> Sum:
+        """The sum of the subtrees rooted at ``nodes``."""
+        total = Sum()
+        groups: dict[int, list[int]] = defaultdict(list)
+        for node in nodes:
+            if self.left[node] < 0:
+                total.constant += self.values[node]
+            else:
+                groups[self.tests[node]].append(node)
+        for test, group in groups.items():
+            low = self.merge([self.left[node] for node in group])
+            high = self.merge([self.right[node] for node in group])
+            self._add_branch(total, test, low, high)
+        return total
+
+    def _add_branch(self, total: Sum, test: int, low: Sum, high: Sum) -> None:
+        shared = {branch.key for branch in low.branches} & {branch.key for branch in high.branches}
+        if shared:  # c + low + b (high - low) = (c + low) + b ((c + high) - (c + low))
+            total.branches += [branch for branch in low.branches if branch.key in shared]
+            low.branches = [branch for branch in low.branches if branch.key not in shared]
+            high.branches = [branch for branch in high.branches if branch.key not in shared]
+        branch = Branch(test, low, high)
+        if low.branches or high.branches or set(branch.difference) - {CONSTANT}:
+            branch.key = self.keys.setdefault(self._identity(branch), len(self.keys))
+            total.branches.append(branch)
+            return
+        # Both sides agree up to a constant: a linear term.
+        total.constant += low.constant
+        add_linear(total.linear, low.linear)
+        if branch.difference:
+            add_linear(total.linear, {test: branch.difference[CONSTANT]})
+
+    @staticmethod
+    def _identity(branch: Branch) -> tuple:
+        def side(total: Sum) -> tuple:
+            keys = tuple(sorted(child.key for child in total.branches))
+            return total.constant, tuple(sorted(total.linear.items())), keys
+
+        return branch.test, side(branch.low), side(branch.high)
+
+
+def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray) -> list[Sum]:
+    """One `Sum` a score column.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        Quantized.
+    tests : ndarray of shape (n_nodes,)
+        Index of the test (the comparison bit) of each inner node.
+
+    Returns
+    -------
+    sums : list of n_scores Sum
+    """
+    roots = ensemble.tree_offsets[:-1]
+    sums = []
+    for score in range(ensemble.n_scores):
+        offset = score - ensemble.tree_columns
+        total = Sum()
+        for column in range(ensemble.width):
+            trees = np.flatnonzero(offset == column)
+            if len(trees):
+                part = _Merger(ensemble, tests, column).merge(roots[trees].tolist())
+                total.constant += part.constant
+                add_linear(total.linear, part.linear)
+                total.branches += part.branches
+        sums.append(total)
+    return sums

@@ -1,0 +1,148 @@
+"""The data owner's half: the only module of the engine that holds a secret key."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as seal
+
+from ...exceptions import DecryptionError, FHEError, KeyMismatchError, ProtocolError
+from ...utils import progress_bar
+from .._base import Client, ClientSpec
+from .._messages import pack_message, unpack_message
+from ._context import CKKSContext, SealFile
+from ._packing import galois_elements, largest_expansion, pack_bits, packed_groups, rows_from_slots, slot_roots
+from ._tests import TestTable
+from .parameters import CKKSParameters
+
+#: A decrypted leaf sum further than this from an integer was not computed by the program.
+_INTEGER_TOLERANCE = 0.25
+
+
+class CKKSClient(Client):
+    """Generates keys, encrypts comparison bits, decrypts leaf sums.
+
+    SEAL draws every secret and all noise from its Blake2 generator, seeded by the operating system.
+
+    Parameters
+    ----------
+    spec : ClientSpec
+    verbose : int, default=0
+    """
+
+    def __init__(self, spec: ClientSpec, *, verbose: int = 0):
+        super().__init__(spec, verbose=verbose)
+        self.parameters = CKKSParameters.from_json(spec.metadata["parameters"])
+        self.tests = TestTable.from_arrays(spec.arrays)
+        self.test_levels = np.asarray(spec.arrays["test_levels"])
+        self.context = CKKSContext(self.parameters)
+        self._roots = slot_roots(self.parameters.poly_modulus_degree)
+        self._secret_key: seal.SecretKey | None = None
+        self._key_id = ""
+        self._evaluation_keys = b""
+
+    def generate_keys(self) -> bytes:
+        """Make fresh keys and return the evaluation keys: relinearization and, if needed, Galois keys."""
+        generator = seal.KeyGenerator(self.context.seal_context)
+        self._secret_key = generator.secret_key()
+        self._key_id = os.urandom(16).hex()
+        elements = galois_elements(self.parameters.poly_modulus_degree, self.parameters.expansion_log2)
+        with SealFile() as file:
+            relin = file.dump(generator.create_relin_keys())
+            galois = file.dump(generator.create_galois_keys(elements)) if elements else b""
+        self._evaluation_keys = pack_message("evaluation_keys", self._header(), [relin, galois])
+        return self._evaluation_keys
+
+    @property
+    def evaluation_keys(self) -> bytes:
+        self._require_keys()
+        return self._evaluation_keys
+
+    def _require_keys(self) -> seal.SecretKey:
+        if self._secret_key is None:
+            raise FHEError("This client has no keys yet: call generate_keys() first.")
+        return self._secret_key
+
+    def _header(self) -> dict[str, Any]:
+        return {"program_id": self.spec.program_id, "key_id": self._key_id}
+
+    def encrypt(self, codes: np.ndarray) -> bytes:
+        """Encrypt the results of all comparisons, batch by batch, each ciphertext seeded (half the size)."""
+        encryptor = seal.Encryptor(self.context.seal_context, self._require_keys())
+        encoder = seal.CKKSEncoder(self.context.seal_context)
+        n_slots = self.parameters.n_slots
+        shapes, blobs = [], []
+        starts = range(0, len(codes), n_slots)
+        with SealFile() as file:
+            for start in progress_bar(starts, description="encrypt", verbose=self.verbose):
+                bits = self.tests.bits(codes[start : start + n_slots])
+                expansion = largest_expansion(len(bits), n_slots, self.parameters.expansion_log2)
+                shapes.append([len(bits), expansion])
+                for group in packed_groups(self.test_levels, expansion):
+                    slots = pack_bits(bits[:, group.tests], expansion, self._roots)
+                    scale = self.context.bit_scale(group.level) / 2**expansion
+                    plain = seal.Plaintext()
+                    encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
+                    blobs.append(file.dump(encryptor.encrypt_symmetric(plain)))
+        return pack_message("request", {**self._header(), "batches": shapes}, blobs)
+
+    def decrypt(self, response: bytes) -> np.ndarray:
+        """Decrypt and round leaf sums.
+
+        Raises
+        ------
+        KeyMismatchError
+            If the response was computed for another model or under other keys.
+        DecryptionError
+            If what was decrypted is not what a correct evaluation gives.
+        """
+        header, blobs = unpack_message("response", response)
+        decryptor = seal.Decryptor(self.context.seal_context, self._require_keys())
+        for name, mine in self._header().items():
+            if header.get(name) != mine:
+                raise KeyMismatchError(f"The response belongs to another model or other keys ({name} differs).")
+        constants, batches = self._answer_shape(header, len(blobs))
+        rest = iter(blobs)
+        with SealFile() as file:
+            parts = [self._decrypt_batch(file, decryptor, rest, constants, *batch) for batch in batches]
+        return np.concatenate(parts)
+
+    def _answer_shape(self, header: dict[str, Any], n_blobs: int) -> tuple[list[int | None], list[tuple[int, int]]]:
+        try:
+            constants = [None if c is None else int(c) for c in header["constants"]]
+            batches = [(int(n_rows), int(expansion)) for n_rows, expansion in header["batches"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError("The response is malformed.") from error
+        fits = all(0 <= k <= 20 and 1 <= n <= self.parameters.n_slots >> k for n, k in batches)
+        n_answers = len(batches) * constants.count(None)
+        if not batches or not fits or len(constants) != self.spec.metadata["n_scores"] or n_answers != n_blobs:
+            raise ProtocolError("The response is malformed: its answers do not have the shape of the request.")
+        return constants, batches
+
+    def _decrypt_batch(
+        self, file: SealFile, decryptor: seal.Decryptor, blobs: Any, constants: list[int | None], n_rows: int, k: int
+    ) -> np.ndarray:
+        sums = np.empty((n_rows, len(constants)), dtype=np.int64)
+        for score, constant in enumerate(constants):
+            sums[:, score] = self._decrypt_sums(file, decryptor, next(blobs), k)[:n_rows] if constant is None else constant
+        return sums
+
+    def _decrypt_sums(self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int) -> np.ndarray:
+        """Integers of all rows' slots, those without a row included, which must be integers too."""
+        ciphertext = file.load(seal.Ciphertext(), self.context, blob, "answer")
+        if ciphertext.parms_id() != self.context.level_ids[1]:
+            raise ProtocolError("An answer of the response is at an unexpected level.")
+        ciphertext.scale = self.context.top_scale**2
+        plain = seal.Plaintext()
+        decryptor.decrypt(ciphertext, plain)
+        slots = np.array(seal.CKKSEncoder(self.context.seal_context).decode_double(plain))
+        integers = np.rint(slots)
+        wrong = np.abs(slots - integers) > _INTEGER_TOLERANCE
+        if wrong.any() or np.abs(integers).max() > 2.0**self.parameters.score_bits:
+            raise DecryptionError(
+                "The decrypted answer is no sum of leaves: it was computed under other keys, by another program, or "
+                "was altered on the way. Send the request again, with this client's evaluation_keys."
+            )
+        return np.rint(rows_from_slots(slots, expansion)).astype(np.int64)

@@ -1,0 +1,171 @@
+"""The server's half: encrypted bits in, encrypted leaf sums out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tenseal.sealapi as seal
+from joblib import Parallel, delayed
+
+from ...exceptions import KeyMismatchError, ProtocolError
+from ...utils import progress_bar
+from .._base import Evaluator
+from .._messages import pack_message, unpack_message
+from ._context import CKKSContext, SealFile
+from ._fold import Fold
+from ._packing import PackedGroup, packed_groups
+from ._unpacking import Unpacker
+from .program import CKKSProgram
+
+
+@dataclass(frozen=True)
+class EncryptedBatch:
+    """One batch of a request: up to ``N / 2 ** (expansion_log2 + 1)`` rows."""
+
+    n_rows: int
+    expansion_log2: int
+    blobs: list[bytes]
+
+
+class CKKSEvaluator(Evaluator):
+    """Evaluates a program on encrypted requests. Needs evaluation keys only; learns nothing of the rows.
+
+    Parameters
+    ----------
+    program : CKKSProgram
+    n_jobs : int, default=None
+        Processes over the batches of a request (joblib).
+    verbose : int, default=0
+    """
+
+    program: CKKSProgram
+
+    def __init__(self, program: CKKSProgram, *, n_jobs: int | None = None, verbose: int = 0):
+        super().__init__(program, n_jobs=n_jobs, verbose=verbose)
+        self._key_cache: tuple[bytes, _PublicKeys] | None = None
+
+    def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
+        """Encrypted request to encrypted response, both with the header of the client's keys.
+
+        Raises
+        ------
+        ProtocolError
+            If a message is malformed, truncated or made for other parameters.
+        KeyMismatchError
+            If request, keys and program do not belong together.
+        """
+        header, blobs = unpack_message("request", request)
+        keys = self._parse_keys(evaluation_keys)
+        for name, theirs in (("program_id", self.program.program_id), ("key_id", keys.key_id)):
+            if header.get(name) != theirs:
+                what = "another model" if name == "program_id" else "other keys than the evaluation keys at hand"
+                raise KeyMismatchError(f"The request was encrypted for {what} ({name} differs).")
+        batches = _split_batches(header, blobs, self.program)
+        answers = self._evaluate(batches, evaluation_keys, keys)
+        reply = {
+            "program_id": self.program.program_id,
+            "key_id": keys.key_id,
+            "batches": [[batch.n_rows, batch.expansion_log2] for batch in batches],
+            "constants": [None if total.height else total.constant for total in self.program.schedule.sums],
+        }
+        return pack_message("response", reply, [blob for answer in answers for blob in answer])
+
+    def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: _PublicKeys) -> list[list[bytes]]:
+        if len(batches) == 1 or self.n_jobs in (None, 1):
+            bar = progress_bar(batches, description="evaluate", verbose=self.verbose)
+            return [_evaluate_batch(self.program, keys, batch) for batch in bar]
+        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(_evaluate_batch_in_worker)(self.program, message, batch) for batch in batches
+        )
+        return list(progress_bar(results, description="evaluate", verbose=self.verbose, total=len(batches)))
+
+    def _parse_keys(self, message: bytes) -> _PublicKeys:
+        """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
+        if self._key_cache is None or self._key_cache[0] != message:
+            self._key_cache = message, _PublicKeys(self.program, message)
+        return self._key_cache[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_key_cache": None}
+
+
+class _PublicKeys:
+    """Parsed evaluation keys and the context they live in."""
+
+    def __init__(self, program: CKKSProgram, message: bytes):
+        header, blobs = unpack_message("evaluation_keys", message)
+        if header.get("program_id") != program.program_id:
+            raise KeyMismatchError("The evaluation keys were generated for another model (program_id differs).")
+        if len(blobs) != 2 or not isinstance(header.get("key_id"), str):
+            raise ProtocolError("The evaluation keys are malformed.")
+        self.key_id: str = header["key_id"]
+        self.context = CKKSContext(program.parameters)
+        with SealFile() as file:
+            self.relin_keys = file.load(seal.RelinKeys(), self.context, blobs[0], "relinearization key")
+            self.galois_keys = None
+            if program.parameters.expansion_log2:
+                self.galois_keys = file.load(seal.GaloisKeys(), self.context, blobs[1], "Galois keys")
+
+
+def _split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKSProgram) -> list[EncryptedBatch]:
+    """Batches of a request, with every number in its header checked."""
+    parameters = program.parameters
+    batches, start = [], 0
+    try:
+        shapes = [(int(n_rows), int(expansion)) for n_rows, expansion in header["batches"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError("The request is malformed: it does not say what its batches hold.") from error
+    for n_rows, expansion in shapes:
+        if not 0 <= expansion <= parameters.expansion_log2 or not 1 <= n_rows <= parameters.n_slots >> expansion:
+            raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
+        n_blobs = sum(1 for _ in packed_groups(program.schedule.test_levels, expansion))
+        batches.append(EncryptedBatch(n_rows, expansion, [bytes(blob) for blob in blobs[start : start + n_blobs]]))
+        start += n_blobs
+    if not batches or start != len(blobs):
+        raise ProtocolError(f"The request has {len(blobs)} ciphertexts, expected {start}.")
+    return batches
+
+
+def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBatch) -> list[bytes]:
+    """Encrypted leaf sums of one batch: a blob for each score that is not constant."""
+    plan, context = program.schedule, keys.context
+    unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
+    bits: dict[int, seal.Ciphertext] = {}
+    with SealFile() as file:
+        groups = packed_groups(plan.test_levels, batch.expansion_log2)
+        for group, blob in zip(groups, batch.blobs, strict=True):
+            packed = _load_ciphertext(file, context, blob, group.level)
+            parts = [packed]
+            if unpacker is not None:
+                parts = unpacker.unpack(packed, len(group.tests), group.level, batch.expansion_log2)
+            bits.update(_at_scale(context, group, parts))
+        fold = Fold(context, plan, bits, keys.relin_keys)
+        return [file.dump(fold.evaluate(total)) for total in plan.sums if total.height]
+
+
+def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, level: int) -> seal.Ciphertext:
+    ciphertext = file.load(seal.Ciphertext(), context, blob, "ciphertext")
+    if ciphertext.size() != 2 or ciphertext.parms_id() != context.level_ids[level]:
+        raise ProtocolError("A ciphertext of the request has another size or level than the program expects.")
+    return ciphertext
+
+
+def _at_scale(
+    context: CKKSContext, group: PackedGroup, parts: list[seal.Ciphertext]
+) -> dict[int, seal.Ciphertext]:
+    """Bits by test, at the exact scale the program counts on (a message cannot set its own)."""
+    for part in parts:
+        part.scale = context.bit_scale(group.level)
+    return dict(zip(group.tests, parts, strict=True))
+
+
+_worker_evaluator: CKKSEvaluator | None = None
+
+
+def _evaluate_batch_in_worker(program: CKKSProgram, evaluation_keys: bytes, batch: EncryptedBatch) -> list[bytes]:
+    """Run by joblib's processes, each of which parses a client's keys once."""
+    global _worker_evaluator
+    if _worker_evaluator is None or _worker_evaluator.program.program_id != program.program_id:
+        _worker_evaluator = CKKSEvaluator(program)
+    return _evaluate_batch(_worker_evaluator.program, _worker_evaluator._parse_keys(evaluation_keys), batch)

@@ -1,0 +1,151 @@
+"""CKKS parameters: chosen from depth and precision, checked against the security table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ...exceptions import ParameterSelectionError, ProtocolError
+from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security
+from ._noise import ERROR_STDS, MAX_ERROR, RingNoise, leaf_sum_error_std
+
+#: Ring degrees worth considering; larger ones are slower than any reasonable use.
+RING_DEGREES = (4096, 8192, 16384, 32768)
+#: Largest number of bits unpacked from one ciphertext, as a power of two.
+MAX_EXPANSION_LOG2 = 7
+#: Bits between a leaf sum and half the modulus: differences are twice as large, and noise comes on top.
+_HEADROOM_BITS = 3
+#: SEAL's limit on the size of a prime, and the least that still leaves enough primes of a size.
+_MAX_PRIME_BITS, _MIN_PRIME_BITS = 60, 26
+
+
+@dataclass(frozen=True)
+class CKKSParameters:
+    """An immutable, validated parameter set.
+
+    Parameters
+    ----------
+    poly_modulus_degree : int
+        Ring degree N; a ciphertext has N/2 slots.
+    base_bits : tuple of int
+        Bits of the primes of level 1.
+    prime_bits : int
+        Bits of each rescaling prime, and of the scale of the encrypted bits.
+    special_bits : int
+        Bits of the key-switching prime.
+    n_levels : int
+        Levels 1 to ``n_levels``; each but the first has one rescaling prime.
+    score_bits : int
+        Leaf sums are below ``2 ** score_bits``.
+    expansion_log2 : int
+        Up to ``2 ** expansion_log2`` bits of a row travel in one ciphertext; 0 makes no Galois keys.
+
+    Raises
+    ------
+    InsecureParametersError
+        Below 128-bit security.
+    """
+
+    poly_modulus_degree: int
+    base_bits: tuple[int, ...]
+    prime_bits: int
+    special_bits: int
+    n_levels: int
+    score_bits: int
+    expansion_log2: int
+
+    def __post_init__(self) -> None:
+        check_ring_security(self.poly_modulus_degree, sum(self.coeff_modulus_bits))
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> CKKSParameters:
+        """Validated parameters from plain JSON values; `ProtocolError` if they are not parameters."""
+        try:
+            return cls(**{**values, "base_bits": tuple(values["base_bits"])})
+        except (KeyError, TypeError) as error:
+            raise ProtocolError(f"The CKKS parameters are malformed: {error}.") from error
+
+    @property
+    def coeff_modulus_bits(self) -> tuple[int, ...]:
+        """Bits of all primes in SEAL's order: base, rescaling primes from level 2 up, special prime."""
+        return (*self.base_bits, *[self.prime_bits] * (self.n_levels - 1), self.special_bits)
+
+    @property
+    def n_slots(self) -> int:
+        return self.poly_modulus_degree // 2
+
+    def n_primes(self, level: int) -> int:
+        """Number of data primes of a ciphertext at a level."""
+        return len(self.base_bits) + level - 1
+
+
+def predicted_error_std(parameters: CKKSParameters, sensitivities: np.ndarray, n_divisions: int) -> float:
+    """Standard deviation of the error of a decrypted leaf sum, in integer steps (see `_noise`)."""
+    return leaf_sum_error_std(
+        RingNoise(parameters.poly_modulus_degree, parameters.coeff_modulus_bits),
+        2.0 ** (parameters.prime_bits - 1),
+        sensitivities,
+        n_divisions,
+        parameters.n_levels,
+        parameters.expansion_log2,
+    )
+
+
+def select_parameters(
+    *,
+    n_levels: int,
+    score_bits: Sequence[int],
+    sensitivities: np.ndarray,
+    n_divisions: int,
+    expansions: Sequence[int],
+) -> CKKSParameters:
+    """The smallest secure ring that evaluates the circuit exactly.
+
+    Within the ring, precision of the leaves goes first, then the compactness of small requests.
+
+    Parameters
+    ----------
+    n_levels : int
+    score_bits : sequence of int
+        Acceptable precisions of leaf sums, the preferred one first.
+    sensitivities : ndarray of shape (n_tests, n_scores)
+        Effect of an error in each bit, relative to ``2 ** score_bits`` (see `_noise.bit_sensitivities`).
+    n_divisions : int
+        See `_noise.leaf_sum_error_std`.
+    expansions : sequence of int
+        Acceptable ``expansion_log2``, the preferred one first.
+
+    Raises
+    ------
+    ParameterSelectionError
+        If no ring degree in the table is large enough.
+    """
+    for degree in RING_DEGREES:
+        for bits, expansion, special in product(score_bits, expansions, range(_MAX_PRIME_BITS, _MIN_PRIME_BITS, -2)):
+            candidate = _fit_ring(degree, n_levels, bits, special, expansion)
+            if candidate is not None:
+                error_std = predicted_error_std(candidate, sensitivities * 2.0**bits, n_divisions)
+                if ERROR_STDS * error_std <= MAX_ERROR:
+                    return candidate
+    raise ParameterSelectionError(
+        f"No 128-bit secure CKKS ring evaluates {n_levels} multiplicative levels at {min(score_bits)} bits of score "
+        f"precision. Use shallower trees (max_depth), fewer trees, or a backend without a depth limit."
+    )
+
+
+def _fit_ring(
+    degree: int, n_levels: int, score_bits: int, special_bits: int, expansion_log2: int
+) -> CKKSParameters | None:
+    """The largest primes that fit the security table, or None."""
+    budget = MAX_COEFF_MODULUS_BITS[degree] - special_bits
+    message_bits = score_bits + _HEADROOM_BITS
+    prime_bits = min((budget - message_bits) // (n_levels + 1), (2 * _MAX_PRIME_BITS - message_bits) // 2)
+    if prime_bits < _MIN_PRIME_BITS:
+        return None
+    base = 2 * prime_bits + message_bits
+    base_bits = (base,) if base <= _MAX_PRIME_BITS else (base - base // 2, base // 2)
+    return CKKSParameters(degree, base_bits, prime_bits, special_bits, n_levels, score_bits, expansion_log2)

@@ -1,0 +1,26 @@
+"""The server's half of the reference engine."""
+
+from __future__ import annotations
+
+from ...ensembles import sum_leaves
+from .._base import Evaluator
+from .._messages import pack_message, unpack_message
+from ._wire import check_identity, read_matrix
+from .program import CODE_DTYPE, SUM_DTYPE, ClearProgram
+
+
+class ClearEvaluator(Evaluator):
+    """Sums leaves in the clear."""
+
+    program: ClearProgram
+
+    def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
+        keys, _ = unpack_message("evaluation_keys", evaluation_keys)
+        header, blobs = unpack_message("request", request)
+        program_id = self.program.program_id
+        check_identity("evaluation keys", keys, program_id=program_id)
+        check_identity("request", header, program_id=program_id, key_id=keys.get("key_id"))
+        codes = read_matrix("request", header, blobs, self.program.ensemble.n_features, CODE_DTYPE)
+        sums = sum_leaves(self.program.ensemble, codes).astype(SUM_DTYPE)
+        identity = {"program_id": program_id, "key_id": keys.get("key_id")}
+        return pack_message("response", {**identity, "n_rows": len(sums)}, [sums.tobytes()])

@@ -1,0 +1,136 @@
+"""`TreeEnsemble`: one frozen struct of arrays for every tree model the library knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ._links import Link
+from ._validation import validate_ensemble
+
+#: Code of a missing value in quantized features (it is a bin of its own).
+MISSING = -1
+
+#: Marks "no child" and "no feature" in leaves.
+LEAF = -1
+
+
+@dataclass(frozen=True, eq=False)
+class TreeEnsemble:
+    """A sum of binary decision trees, in the float domain or, once quantized, in integers.
+
+    All nodes of all trees live in the same arrays; tree ``t`` owns the nodes
+    ``tree_offsets[t]:tree_offsets[t + 1]`` and its root is the first of them. A row ``x`` at an inner
+    node ``i`` with ``v = x[feature[i]]`` goes
+
+    - right if ``missing_right[i]``, else left, when ``v`` is missing (NaN, or `MISSING` if quantized);
+    - left if ``v < threshold[i]`` when ``strict`` else ``v <= threshold[i]``;
+    - right otherwise.
+
+    Float rows are first cast to ``input_dtype``, as the source library does. The score of a row is
+    ``base_score + sum(value of the reached leaves) / score_scale``; tree ``t`` adds its ``width``
+    values to the score columns starting at ``tree_columns[t]``.
+
+    Parameters
+    ----------
+    n_features, n_scores : int
+        Width of the input rows and of the scores.
+    tree_offsets : ndarray of shape (n_trees + 1,), int64
+    tree_columns : ndarray of shape (n_trees,), int32
+    feature : ndarray of shape (n_nodes,), int32
+        Feature tested by each node, `LEAF` in leaves.
+    threshold : ndarray of shape (n_nodes,), float64, or int32 when quantized
+        Ignored in leaves.
+    left, right : ndarray of shape (n_nodes,), int32
+        Indices of the children in the node arrays, `LEAF` in leaves.
+    missing_right : ndarray of shape (n_nodes,), bool
+    value : ndarray of shape (n_nodes, width), float64, or int64 when quantized
+        Leaf values; ignored in inner nodes.
+    base_score : ndarray of shape (n_scores,), float64
+    link : Link
+        How the data owner turns scores into predictions.
+    strict : bool, default=False
+        Whether ``v < threshold`` (XGBoost) rather than ``v <= threshold`` goes left.
+    input_dtype : {"float32", "float64"}, default="float64"
+    allow_nan : bool, default=False
+        Whether the source model accepts missing values.
+    score_scale : float, default=1.0
+        Integer leaf values are real leaf values times this.
+    """
+
+    n_features: int
+    n_scores: int
+    tree_offsets: np.ndarray
+    tree_columns: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    missing_right: np.ndarray
+    value: np.ndarray
+    base_score: np.ndarray
+    link: Link
+    strict: bool = False
+    input_dtype: str = "float64"
+    allow_nan: bool = False
+    score_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        validate_ensemble(self)
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if isinstance(array, np.ndarray):
+                array = array.view()
+                array.setflags(write=False)
+                object.__setattr__(self, field.name, array)
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.tree_columns)
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.feature)
+
+    @property
+    def width(self) -> int:
+        """Number of score columns one tree adds to."""
+        return self.value.shape[1]
+
+    @property
+    def is_leaf(self) -> np.ndarray:
+        """Mask of shape (n_nodes,)."""
+        return self.feature == LEAF
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether thresholds and leaf values are integers."""
+        return self.threshold.dtype.kind == "i" and self.value.dtype.kind == "i"
+
+    def node_heights(self) -> np.ndarray:
+        """Height of each node, shape (n_nodes,): 0 for a leaf, 1 for a node over two leaves, ..."""
+        height = np.zeros(self.n_nodes, dtype=np.int32)
+        inner = np.flatnonzero(~self.is_leaf)
+        while True:
+            update = 1 + np.maximum(height[self.left[inner]], height[self.right[inner]])
+            if np.array_equal(update, height[inner]):
+                return height
+            height[inner] = update
+
+    @property
+    def depth(self) -> int:
+        """Largest number of comparisons on a path from a root to a leaf."""
+        return int(self.node_heights().max(initial=0))
+
+    def score_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest sum of leaf values, each of shape (n_scores,), base score excluded."""
+        low = np.zeros(self.n_scores, dtype=self.value.dtype)
+        high = np.zeros(self.n_scores, dtype=self.value.dtype)
+        leaves = self.is_leaf
+        for tree, column in enumerate(self.tree_columns):
+            nodes = slice(self.tree_offsets[tree], self.tree_offsets[tree + 1])
+            values = self.value[nodes][leaves[nodes]]
+            low[column : column + self.width] += values.min(axis=0)
+            high[column : column + self.width] += values.max(axis=0)
+        return low, high

@@ -1,0 +1,121 @@
+"""Link functions: how decrypted scores become predictions, on the data owner's side.
+
+The server only ever sums leaf values. Everything non-linear (sigmoid, softmax, the average of a
+forest and its class probabilities, the anomaly score of an isolation forest) is applied here, in
+the clear, after decryption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, softmax
+
+
+@dataclass(frozen=True)
+class Link:
+    """Name and parameters of a link function; plain data, so that it can be stored as JSON.
+
+    Parameters
+    ----------
+    name : str
+        ``"identity"``, ``"exp"``, ``"expit"`` (regression), ``"average"`` (regression forests),
+        ``"sigmoid"`` (binary margin), ``"softmax"``, ``"ovr"`` (multi-class, one sigmoid a class,
+        normalized), ``"average_proba"`` (classification trees and forests) or ``"isolation"``.
+    n_trees : int, default=1
+        Divisor of the averages.
+    class_counts : tuple of int, default=()
+        Number of classes of each output, for ``"average_proba"``. An output with ``k`` classes owns
+        ``k - 1`` score columns, those of the classes 1 to ``k - 1``: class 0 has what is left.
+    positive_on_tie : bool, default=False
+        Whether a binary margin of exactly 0 means the second class.
+    divisor, offset : float, default=1.0, 0.0
+        For ``"isolation"``: ``-2 ** (-score / divisor) - offset``.
+    """
+
+    name: str
+    n_trees: int = 1
+    class_counts: tuple[int, ...] = ()
+    positive_on_tie: bool = False
+    divisor: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in LINKS:
+            raise ValueError(f"Unknown link {self.name!r}. Known links: {sorted(LINKS)}.")
+
+    @property
+    def is_classifier(self) -> bool:
+        return self.name in ("sigmoid", "softmax", "ovr", "average_proba")
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        """Predictions of regressors and outlier detectors, probabilities of classifiers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows, n_scores)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs) or (n_rows, sum of the outputs' class counts)
+        """
+        return LINKS[self.name](self, scores)
+
+    def class_indices(self, scores: np.ndarray) -> np.ndarray:
+        """Index of the predicted class of each output, shape (n_rows, n_outputs); ties as the source."""
+        if self.name == "sigmoid":
+            margin = scores[:, :1]
+            return (margin >= 0 if self.positive_on_tie else margin > 0).astype(np.intp)
+        if self.name == "average_proba":
+            return np.column_stack([p.argmax(axis=1) for p in self.split_outputs(self.apply(scores))])
+        return scores.argmax(axis=1)[:, None]
+
+    def decision(self, scores: np.ndarray) -> np.ndarray:
+        """Confidence scores as scikit-learn shapes them: (n_rows,) if binary, else (n_rows, n_classes).
+
+        Margins of boosted trees; for average-probability models the difference between the two
+        class probabilities, or the probabilities themselves with more than two classes.
+        """
+        if self.name == "average_proba":
+            proba = self.apply(scores)
+            return proba[:, 1] - proba[:, 0] if proba.shape[1] == 2 else proba
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def split_outputs(self, proba: np.ndarray) -> list[np.ndarray]:
+        """One array of class probabilities an output."""
+        return np.split(proba, np.cumsum(self.class_counts)[:-1], axis=1)
+
+
+def _average_proba(link: Link, scores: np.ndarray) -> np.ndarray:
+    mean = scores / link.n_trees
+    columns, start = [], 0
+    for n_classes in link.class_counts:
+        others = mean[:, start : start + n_classes - 1]
+        columns += [1.0 - others.sum(axis=1, keepdims=True), others]
+        start += n_classes - 1
+    return np.concatenate(columns, axis=1)
+
+
+def _ovr(link: Link, scores: np.ndarray) -> np.ndarray:
+    p = expit(scores)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def _sigmoid(link: Link, scores: np.ndarray) -> np.ndarray:
+    p = expit(scores[:, :1])
+    return np.concatenate([1.0 - p, p], axis=1)
+
+
+LINKS: dict[str, Callable[[Link, np.ndarray], np.ndarray]] = {
+    "identity": lambda link, s: s,
+    "exp": lambda link, s: np.exp(s),
+    "expit": lambda link, s: expit(s),
+    "average": lambda link, s: s / link.n_trees,
+    "sigmoid": _sigmoid,
+    "softmax": lambda link, s: softmax(s, axis=1),
+    "ovr": _ovr,
+    "average_proba": _average_proba,
+    "isolation": lambda link, s: -np.exp2(-s / link.divisor) - link.offset,
+}

@@ -1,0 +1,219 @@
+"""What every encrypted tree estimator shares: training, compilation and the three ways to predict."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ..backends import Backend, Client, Program, resolve_backend
+from ..ensembles import TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
+from ..exceptions import NotCompiledError
+from ..quantizers import FeatureQuantizer, resolve_quantizer
+
+#: Values of the ``fhe`` argument of every predicting method.
+FHE_MODES = ("disable", "simulate", "execute")
+
+
+class BaseFHEEstimator(BaseEstimator):
+    """Base class of estimators that train in the clear and predict on encrypted rows.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The trained float model of the source library.
+    ensemble_ : TreeEnsemble
+        Its trees, in floats.
+    quantizer_ : FeatureQuantizer
+        Fitted.
+    quantized_ensemble_ : TreeEnsemble
+        Its trees, in integers: the model that all three modes evaluate.
+    backend_ : Backend
+        The engine, resolved.
+    program_ : Program
+        After `compile` only.
+    """
+
+    quantizer: str | FeatureQuantizer
+    backend: str | Backend
+    device: str
+    random_state: int | np.random.RandomState | None
+    n_jobs: int | None
+    verbose: int
+
+    def compile(self, X: Any = None) -> BaseFHEEstimator:
+        """Compile the fitted model for encrypted prediction.
+
+        Run by the model owner; no keys are needed and the program holds no secrets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), default=None
+            Checked against the fitted features if given. The tree engines need no calibration data.
+
+        Returns
+        -------
+        self : estimator
+            With `program_` set.
+        """
+        check_is_fitted(self, "quantized_ensemble_")
+        if X is not None:
+            self._validate_rows(X)
+        self._discard_program()
+        self.backend_ = self._resolve_backend()
+        self._quantize()
+        self.program_: Program = self.backend_.compile(self.quantized_ensemble_, self.quantizer_, verbose=self.verbose)
+        return self
+
+    def save_server(self, path: str | os.PathLike) -> None:
+        """Write what a server needs (the model, no secrets) to an archive for `serving.FHEServer`."""
+        from ..serving.archive import save_server_archive
+
+        self._require_program("save_server")
+        save_server_archive(path, self)
+
+    def save_client(self, path: str | os.PathLike) -> None:
+        """Write what a data owner needs (no secrets, no trees) to an archive for `serving.FHEClient`."""
+        from ..serving.archive import save_client_archive
+
+        self._require_program("save_client")
+        save_client_archive(path, self)
+
+    @abstractmethod
+    def _make_estimator(self) -> Any:
+        """The unfitted float model."""
+
+    @abstractmethod
+    def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
+        """Raise `ValueError` if a trained model does not predict what this estimator is for."""
+
+    def _encode_targets(self, model: Any, y: Any) -> Any:
+        """Targets as the source library wants them."""
+        return y
+
+    def _validate_training_set(self, X: Any, y: Any, *, y_numeric: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Check shapes and types; missing and infinite values are left for the source library to judge."""
+        multi_output = self.__sklearn_tags__().target_tags.multi_output
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            multi_output=multi_output,
+            y_numeric=y_numeric,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _fit(self, X: np.ndarray, y: Any, sample_weight: Any) -> None:
+        """Train on validated rows; sets every fitted attribute that does not depend on the task."""
+        backend, quantizer, model = self._resolve_backend(), resolve_quantizer(self.quantizer), self._make_estimator()
+        weights = {} if sample_weight is None else {"sample_weight": _check_sample_weight(sample_weight, X)}
+        features = quantizer.fit(X).training_features(X) if quantizer.trains_on_bins else X
+        model.fit(features, self._encode_targets(model, y), **weights)
+        self._adopt(model, quantizer, backend)
+
+    def _adopt(self, model: Any, quantizer: FeatureQuantizer, backend: Backend) -> None:
+        """Take over a trained model."""
+        ensemble = ensemble_from_model(model)
+        self._check_model(model, ensemble)
+        self._discard_program()
+        if not quantizer.trains_on_bins:
+            quantizer.set_params(ensemble=ensemble).fit()
+        self.estimator_, self.ensemble_, self.quantizer_, self.backend_ = model, ensemble, quantizer, backend
+        self._quantize()
+
+    def _quantize(self) -> None:
+        self.quantized_ensemble_ = self.backend_.quantize(self.ensemble_, self.quantizer_)
+
+    def _resolve_backend(self) -> Backend:
+        backend = resolve_backend(self.backend)
+        devices = getattr(backend, "devices", ("cpu",))
+        if self.device not in devices:
+            raise ValueError(f"device={self.device!r} is not supported by the {backend.name!r} backend: use {devices}.")
+        return backend
+
+    def _validate_rows(self, X: Any) -> np.ndarray:
+        """Rows to predict, accepted or refused as the source library does."""
+        ensemble, on_bins = self.ensemble_, self.quantizer_.trains_on_bins
+        # Trees of scikit-learn itself compare float32 with <=; they alone refuse infinite values.
+        infinity = not on_bins and (ensemble.strict or ensemble.input_dtype == "float64")
+        allowed: bool | str = not infinity and "allow-nan" if ensemble.allow_nan else True
+        dtype = [np.float64, np.float32] if on_bins else ensemble.input_dtype
+        return validate_data(self, X, reset=False, dtype=dtype, ensure_all_finite=allowed)
+
+    def _scores(self, X: Any, fhe: str) -> np.ndarray:
+        """Real scores, shape (n_rows, n_scores), computed in one of `FHE_MODES`."""
+        check_is_fitted(self, "quantized_ensemble_")
+        if fhe not in FHE_MODES:
+            raise ValueError(f"fhe={fhe!r} is unknown: use one of {FHE_MODES}.")
+        if fhe != "disable":
+            self._require_program(f"fhe={fhe!r}")
+        codes = self.quantizer_.transform(self._validate_rows(X))
+        return scores_from_sums(self.quantized_ensemble_, self._sum_leaves(codes, fhe))
+
+    def _sum_leaves(self, codes: np.ndarray, fhe: str) -> np.ndarray:
+        if fhe == "disable":
+            return sum_leaves(self.quantized_ensemble_, codes)
+        if fhe == "simulate":
+            return self.backend_.simulate(self.program_, codes)
+        client = self._client()
+        evaluator = self.backend_.evaluator(self.program_, n_jobs=self.n_jobs, verbose=self.verbose)
+        return client.decrypt(evaluator.run(client.encrypt(codes), client.evaluation_keys))
+
+    def _client(self) -> Client:
+        """This process's client of the program; its keys are made on first use and never leave it."""
+        process, client = self.__dict__.get("_process_client", (None, None))
+        if process != os.getpid():
+            client = self.backend_.client(self.program_.client_spec, verbose=self.verbose)
+            client.generate_keys()
+            self._process_client = (os.getpid(), client)
+        return client
+
+    def _require_program(self, what: str) -> None:
+        check_is_fitted(self, "quantized_ensemble_")
+        if not hasattr(self, "program_"):
+            raise NotCompiledError(
+                f"{what} needs a compiled model: call {type(self).__name__}.compile() after fit (every fit discards "
+                'an earlier compilation). For the quantized model in the clear use fhe="disable".'
+            )
+
+    def _discard_program(self) -> None:
+        for name in ("program_", "_process_client"):
+            self.__dict__.pop(name, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The client holds the secret key: it is never pickled or copied.
+        return {name: value for name, value in super().__getstate__().items() if name != "_process_client"}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        source = get_tags(self._make_estimator())
+        tags.input_tags.allow_nan = source.input_tags.allow_nan
+        tags.target_tags.multi_output = source.target_tags.multi_output
+        return tags
+
+
+class SourceParameters(BaseFHEEstimator):
+    """Mixin of estimators whose parameters are those of one class of scikit-learn.
+
+    Parameters that the source class knows are handed to it; the others configure the encryption.
+    """
+
+    _source_class: ClassVar[type[BaseEstimator]]
+
+    def _store_parameters(self, parameters: dict[str, Any]) -> None:
+        """Set parameters from the ``locals()`` of ``__init__``."""
+        for name in self._get_param_names():
+            setattr(self, name, parameters[name])
+
+    def _make_estimator(self) -> BaseEstimator:
+        known = set(self._source_class().get_params()) - {"verbose"}
+        return self._source_class(**{k: v for k, v in self.get_params(deep=False).items() if k in known})

@@ -1,0 +1,163 @@
+"""Encrypted gradient-boosted trees, trained by any of three libraries."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ..utils import import_optional
+from ._base import BaseFHEEstimator
+from ._mixins import FHEClassifierMixin, FHERegressorMixin
+
+#: For each library: its module, the stem of its estimators' names, what it calls our parameters
+#: (None: it has no such parameter) and settings that make it behave like the others.
+_LIBRARIES: dict[str, tuple[str, str, dict[str, str | None], dict[str, Any]]] = {
+    "xgboost": ("xgboost", "XGB", {}, {}),
+    "lightgbm": ("lightgbm", "LGBM", {}, {"verbosity": -1}),
+    "sklearn": (
+        "sklearn.ensemble",
+        "HistGradientBoosting",
+        {"n_estimators": "max_iter", "n_jobs": None},
+        {"early_stopping": False},
+    ),
+}
+
+_TRAINING_PARAMETERS = ("n_estimators", "max_depth", "learning_rate", "random_state", "n_jobs")
+
+
+class _GradientBoosting(BaseFHEEstimator):
+    """Parameters and training of both boosting estimators."""
+
+    #: "Classifier" or "Regressor".
+    _suffix: ClassVar[str]
+
+    def __init__(
+        self,
+        n_estimators: int = 50,
+        *,
+        library: str = "xgboost",
+        max_depth: int | None = 3,
+        learning_rate: float = 0.3,
+        estimator_params: dict[str, Any] | None = None,
+        quantizer="threshold",
+        backend="ckks",
+        device: str = "cpu",
+        random_state=None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ):
+        self.n_estimators = n_estimators
+        self.library = library
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.estimator_params = estimator_params
+        self.quantizer = quantizer
+        self.backend = backend
+        self.device = device
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def _make_estimator(self) -> Any:
+        if self.library not in _LIBRARIES:
+            raise ValueError(f"library={self.library!r} is unknown: use one of {list(_LIBRARIES)}.")
+        module, stem, renamed, settings = _LIBRARIES[self.library]
+        source = import_optional(
+            module, extra=module, purpose=f"{type(self).__name__} with library={self.library!r}"
+        )
+        own = {renamed.get(name, name): getattr(self, name) for name in _TRAINING_PARAMETERS}
+        own.pop(None, None)
+        if self.library == "lightgbm" and self.max_depth is None:
+            own["max_depth"] = -1
+        extra = dict(self.estimator_params or {})
+        conflicts = sorted({*extra} & {*own, *_TRAINING_PARAMETERS})
+        if conflicts:
+            raise ValueError(
+                f"estimator_params must not set {conflicts}: use the parameters of {type(self).__name__} instead."
+            )
+        return getattr(source, stem + self._suffix)(**{**settings, **own, **extra})
+
+
+class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):
+    """Gradient-boosted trees classifier that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Boosting rounds; with more than two classes each round trains a tree a class.
+    library : {"xgboost", "lightgbm", "sklearn"}, default="xgboost"
+        What trains the trees: ``XGBClassifier``, ``LGBMClassifier`` or
+        ``HistGradientBoostingClassifier`` (without early stopping). All of them accept NaN.
+    max_depth : int or None, default=3
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption. None stands for the library's own way of limiting trees.
+    learning_rate : float, default=0.3
+    estimator_params : dict, default=None
+        Any other parameter of the library's estimator.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Threads of the training and processes of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fhe_estimators.estimators import FHEGradientBoostingClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> clf = FHEGradientBoostingClassifier(library="sklearn", n_estimators=5, backend="clear")
+    >>> clf = clf.fit(X, y).compile()
+    >>> bool((clf.predict(X, fhe="execute") == clf.predict(X)).all())
+    True
+    """
+
+    _suffix = "Classifier"
+
+
+class FHEGradientBoostingRegressor(FHERegressorMixin, _GradientBoosting):
+    """Gradient-boosted trees regressor that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Boosting rounds.
+    library : {"xgboost", "lightgbm", "sklearn"}, default="xgboost"
+        What trains the trees: ``XGBRegressor``, ``LGBMRegressor`` or
+        ``HistGradientBoostingRegressor`` (without early stopping). All of them accept NaN.
+    max_depth : int or None, default=3
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption. None stands for the library's own way of limiting trees.
+    learning_rate : float, default=0.3
+    estimator_params : dict, default=None
+        Any other parameter of the library's estimator.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Threads of the training and processes of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fhe_estimators.estimators import FHEGradientBoostingRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = FHEGradientBoostingRegressor(library="sklearn", n_estimators=5, backend="clear")
+    >>> reg = reg.fit(X, y).compile()
+    >>> bool((reg.predict(X, fhe="execute") == reg.predict(X)).all())
+    True
+    """
+
+    _suffix = "Regressor"

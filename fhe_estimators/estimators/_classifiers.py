@@ -1,0 +1,220 @@
+"""Encrypted decision trees and forests: classifiers."""
+
+from __future__ import annotations
+
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from ._base import SourceParameters
+from ._mixins import FHEClassifierMixin
+
+
+class FHEDecisionTreeClassifier(FHEClassifierMixin, SourceParameters):
+    """Decision tree classifier that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    criterion, splitter
+        As in `DecisionTreeClassifier`, with its defaults.
+    max_depth : int or None, default=5
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
+        As in `DecisionTreeClassifier`, with its defaults.
+    min_impurity_decrease, class_weight, ccp_alpha, monotonic_cst
+        As in `DecisionTreeClassifier`, with its defaults.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators.estimators import FHEDecisionTreeClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEDecisionTreeClassifier(max_depth=3, backend="clear", random_state=0)
+    >>> clf = clf.fit(X, y).compile()
+    >>> bool((clf.predict(X, fhe="execute") == clf.predict(X)).all())
+    True
+    """
+
+    _source_class = DecisionTreeClassifier
+
+    def __init__(
+        self,
+        *,
+        criterion="gini",
+        splitter="best",
+        max_depth=5,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features=None,
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        class_weight=None,
+        ccp_alpha=0.0,
+        monotonic_cst=None,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())
+
+
+class FHERandomForestClassifier(FHEClassifierMixin, SourceParameters):
+    """Random forest classifier that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Number of trees. The cost of an encrypted row is proportional to it.
+    criterion
+        As in `RandomForestClassifier`, with its defaults.
+    max_depth : int or None, default=5
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
+        As in `RandomForestClassifier`, with its defaults.
+    min_impurity_decrease
+        As in `RandomForestClassifier`, with its defaults.
+    bootstrap : bool, default=True
+        Whether each tree is trained on a bootstrap sample.
+    class_weight, ccp_alpha, max_samples, monotonic_cst
+        As in `RandomForestClassifier`, with its defaults.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the training and of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators.estimators import FHERandomForestClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHERandomForestClassifier(max_depth=3, n_estimators=5, backend="clear", random_state=0)
+    >>> clf = clf.fit(X, y).compile()
+    >>> bool((clf.predict(X, fhe="execute") == clf.predict(X)).all())
+    True
+    """
+
+    _source_class = RandomForestClassifier
+
+    def __init__(
+        self,
+        n_estimators=50,
+        *,
+        criterion="gini",
+        max_depth=5,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features="sqrt",
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        bootstrap=True,
+        class_weight=None,
+        ccp_alpha=0.0,
+        max_samples=None,
+        monotonic_cst=None,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())
+
+
+class FHEExtraTreesClassifier(FHEClassifierMixin, SourceParameters):
+    """Extremely randomized trees classifier that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Number of trees. The cost of an encrypted row is proportional to it.
+    criterion
+        As in `ExtraTreesClassifier`, with its defaults.
+    max_depth : int or None, default=5
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
+        As in `ExtraTreesClassifier`, with its defaults.
+    min_impurity_decrease
+        As in `ExtraTreesClassifier`, with its defaults.
+    bootstrap : bool, default=False
+        Whether each tree is trained on a bootstrap sample.
+    class_weight, ccp_alpha, max_samples, monotonic_cst
+        As in `ExtraTreesClassifier`, with its defaults.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the training and of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators.estimators import FHEExtraTreesClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEExtraTreesClassifier(max_depth=3, n_estimators=5, backend="clear", random_state=0)
+    >>> clf = clf.fit(X, y).compile()
+    >>> bool((clf.predict(X, fhe="execute") == clf.predict(X)).all())
+    True
+    """
+
+    _source_class = ExtraTreesClassifier
+
+    def __init__(
+        self,
+        n_estimators=50,
+        *,
+        criterion="gini",
+        max_depth=5,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features="sqrt",
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        bootstrap=False,
+        class_weight=None,
+        ccp_alpha=0.0,
+        max_samples=None,
+        monotonic_cst=None,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())

@@ -1,0 +1,167 @@
+"""Meta-estimators around any supported tree model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..backends import Backend
+from ..quantizers import FeatureQuantizer, resolve_quantizer
+from ._base import BaseFHEEstimator
+from ._mixins import FHEClassifierMixin, FHERegressorMixin
+
+#: Depth of the tree that is trained when no estimator is given: depth costs under encryption.
+_DEFAULT_MAX_DEPTH = 5
+
+
+class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
+    """Parameters and training of both meta-estimators."""
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        quantizer: str | FeatureQuantizer = "threshold",
+        backend: str | Backend = "ckks",
+        device: str = "cpu",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.quantizer = quantizer
+        self.backend = backend
+        self.device = device
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @classmethod
+    def from_fitted(cls, fitted_model: Any, X: Any = None, **params: Any) -> _WrappingEstimator:
+        """Take over a model that is already trained.
+
+        Parameters
+        ----------
+        fitted_model : estimator
+            A fitted tree model of scikit-learn, XGBoost or LightGBM. It is kept, not copied.
+        X : array-like of shape (n_rows, n_features), default=None
+            Rows like those of the training set: gives feature names to a model that has none
+            (a DataFrame) and is checked against the model.
+        **params
+            Parameters of the constructor other than `estimator`.
+
+        Returns
+        -------
+        estimator : FHEClassifier or FHERegressor
+            Fitted: ready to `compile`.
+        """
+        self = cls(fitted_model, **params)
+        quantizer = resolve_quantizer(self.quantizer)
+        if quantizer.trains_on_bins:
+            raise ValueError(
+                f"quantizer={self.quantizer!r} trains the model on its bins, which cannot be done to a trained model. "
+                f'Use quantizer="threshold", or {cls.__name__}(estimator, quantizer=...).fit(X, y).'
+            )
+        self._adopt(fitted_model, quantizer, self._resolve_backend())
+        self._take_over_names(fitted_model, X)
+        return self
+
+    def _take_over_names(self, fitted_model: Any, X: Any) -> None:
+        """Names of features and classes, and their number."""
+        self.n_features_in_ = self.ensemble_.n_features
+        names = getattr(fitted_model, "feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = names
+        elif X is not None and hasattr(X, "columns"):
+            validate_data(self, X, ensure_all_finite=False)
+        if X is not None:
+            self._validate_rows(X)
+
+    def _make_estimator(self) -> Any:
+        estimator = self._default_estimator() if self.estimator is None else clone(self.estimator)
+        if self.random_state is not None and "random_state" in estimator.get_params():
+            estimator.set_params(random_state=self.random_state)
+        return estimator
+
+    def _default_estimator(self) -> BaseEstimator:
+        raise NotImplementedError
+
+
+class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
+    """Encrypted predictions of any supported tree classifier.
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        A tree classifier of scikit-learn, XGBoost or LightGBM; cloned by `fit`. None stands for
+        ``DecisionTreeClassifier(max_depth=5)``. Its parameters are reached as ``estimator__*``.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Given to `estimator` for training unless None. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from fhe_estimators.estimators import FHEClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> forest = RandomForestClassifier(n_estimators=5, max_depth=3, random_state=0)
+    >>> clf = FHEClassifier(forest, backend="clear").fit(X, y).compile()
+    >>> clf.predict(X[:3], fhe="execute")
+    array([0, 0, 0])
+    """
+
+    def _default_estimator(self) -> BaseEstimator:
+        return DecisionTreeClassifier(max_depth=_DEFAULT_MAX_DEPTH)
+
+    def _take_over_names(self, fitted_model: Any, X: Any) -> None:
+        check_is_fitted(fitted_model)
+        self.classes_ = fitted_model.classes_
+        super()._take_over_names(fitted_model, X)
+
+
+class FHERegressor(FHERegressorMixin, _WrappingEstimator):
+    """Encrypted predictions of any supported tree regressor.
+
+    Parameters
+    ----------
+    estimator : regressor, default=None
+        A tree regressor of scikit-learn, XGBoost or LightGBM; cloned by `fit`. None stands for
+        ``DecisionTreeRegressor(max_depth=5)``. Its parameters are reached as ``estimator__*``.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Given to `estimator` for training unless None. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fhe_estimators.estimators import FHERegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = FHERegressor(backend="clear", random_state=0).fit(X, y).compile()
+    >>> bool((reg.predict(X, fhe="execute") == reg.predict(X)).all())
+    True
+    """
+
+    def _default_estimator(self) -> BaseEstimator:
+        return DecisionTreeRegressor(max_depth=_DEFAULT_MAX_DEPTH)

@@ -1,0 +1,187 @@
+"""Predictions of classifiers and regressors from decrypted scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from ..ensembles import TreeEnsemble
+from ._base import BaseFHEEstimator
+
+
+def _has_one_output(estimator: FHEClassifierMixin) -> bool:
+    check_is_fitted(estimator, "classes_")
+    return not isinstance(estimator.classes_, list)
+
+
+class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
+    """Fit and predict of every classifier.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or a list of them for multi-output models
+    """
+
+    classes_: np.ndarray | list[np.ndarray]
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FHEClassifierMixin:
+        """Train in the clear and quantize; an earlier compilation is discarded.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            NaN is accepted where the source model accepts it.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            Class labels of any type.
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        self : estimator
+        """
+        X, y = self._validate_training_set(X, y)
+        check_classification_targets(y)
+        self._fit(X, y, sample_weight)
+        self.classes_ = np.unique(y) if y.ndim == 1 else [np.unique(column) for column in y.T]
+        return self
+
+    def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
+        """Labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            The quantized model in the clear; the engine's arithmetic and noise without encryption;
+            or encryption, evaluation on ciphertexts and decryption.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Ties are broken as the source library breaks them.
+        """
+        indices = self._link.class_indices(self._scores(X, fhe))
+        if not isinstance(self.classes_, list):
+            return self.classes_[indices[:, 0]]
+        return np.column_stack([classes[column] for classes, column in zip(self.classes_, indices.T, strict=True)])
+
+    def predict_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
+        """Class probabilities, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_rows, n_classes), or a list of them, one an output
+        """
+        probabilities = self._link.apply(self._scores(X, fhe))
+        return self._link.split_outputs(probabilities) if isinstance(self.classes_, list) else probabilities
+
+    def predict_log_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
+        """Logarithms of `predict_proba`, of the same shape."""
+        probabilities = self.predict_proba(X, fhe=fhe)
+        with np.errstate(divide="ignore"):
+            return [np.log(p) for p in probabilities] if isinstance(probabilities, list) else np.log(probabilities)
+
+    @available_if(_has_one_output)
+    def decision_function(self, X: Any, fhe: str = "disable") -> np.ndarray:
+        """Confidence scores; not available for multi-output models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,) if binary, else (n_rows, n_classes)
+            Margins of boosted trees. For averaging models the difference of the two class
+            probabilities, or the probabilities of more than two classes.
+        """
+        return self._link.decision(self._scores(X, fhe))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
+        """Accuracy of `predict` on rows ``X`` with labels ``y``."""
+        return accuracy_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
+
+    @property
+    def _link(self):
+        check_is_fitted(self, "quantized_ensemble_")
+        return self.quantized_ensemble_.link
+
+    def _encode_targets(self, model: Any, y: np.ndarray) -> np.ndarray:
+        # XGBoost wants labels 0 to n_classes - 1; the other libraries take any label.
+        from_xgboost = type(model).__module__.partition(".")[0] == "xgboost"
+        return np.unique(y, return_inverse=True)[1] if from_xgboost and y.ndim == 1 else y
+
+    def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
+        if not ensemble.link.is_classifier:
+            raise ValueError(f"{type(self).__name__} needs a classifier, got {type(model).__name__}.")
+        if ensemble.link.name != "average_proba" and len(getattr(model, "classes_", (0, 1))) < 2:
+            raise ValueError("The training labels hold one class only: boosted trees need at least two classes.")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        source = get_tags(self._make_estimator()).classifier_tags
+        if source is not None:
+            tags.classifier_tags.multi_class = source.multi_class
+            tags.classifier_tags.multi_label = source.multi_label and tags.target_tags.multi_output
+        return tags
+
+
+class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
+    """Fit and predict of every regressor."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FHERegressorMixin:
+        """Train in the clear and quantize; an earlier compilation is discarded.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            NaN is accepted where the source model accepts it.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        self : estimator
+        """
+        X, y = self._validate_training_set(X, y, y_numeric=True)
+        self._fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
+        """Predicted values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            The quantized model in the clear; the engine's arithmetic and noise without encryption;
+            or encryption, evaluation on ciphertexts and decryption.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        """
+        scores = self._scores(X, fhe)
+        values = self.quantized_ensemble_.link.apply(scores)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
+        """Coefficient of determination of `predict` on rows ``X`` with targets ``y``."""
+        return r2_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
+
+    def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
+        if ensemble.link.is_classifier or ensemble.link.name == "isolation":
+            raise ValueError(f"{type(self).__name__} needs a regressor, got {type(model).__name__}.")

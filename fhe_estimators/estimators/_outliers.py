@@ -1,0 +1,138 @@
+"""Encrypted anomaly detection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import OutlierMixin
+from sklearn.ensemble import IsolationForest
+from sklearn.utils.validation import validate_data
+
+from ..ensembles import TreeEnsemble, scores_from_sums, sum_leaves
+from ._base import SourceParameters
+
+
+class FHEIsolationForest(OutlierMixin, SourceParameters):
+    """Isolation forest that scores encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Number of trees. The cost of an encrypted row is proportional to it.
+    max_samples, contamination, max_features, bootstrap
+        As in `sklearn.ensemble.IsolationForest`, with its defaults. The depth of the trees, which
+        costs under encryption, is the logarithm of `max_samples`.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the training and of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Attributes
+    ----------
+    offset_ : float
+        ``decision_function = score_samples - offset_``. Where `contamination` is a number, it is that
+        quantile of the *quantized* model's scores, so that training rows on the border fall on the
+        side they fall on in scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fhe_estimators.estimators import FHEIsolationForest
+    >>> X = np.array([[-1.1], [0.3], [0.5], [100.0]])
+    >>> forest = FHEIsolationForest(n_estimators=5, backend="clear", random_state=0).fit(X).compile()
+    >>> forest.predict(np.array([[0.1], [0.0], [90.0]]), fhe="execute")
+    array([ 1,  1, -1])
+    """
+
+    _source_class = IsolationForest
+
+    def __init__(
+        self,
+        n_estimators=50,
+        *,
+        max_samples="auto",
+        contamination="auto",
+        max_features=1.0,
+        bootstrap=False,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> FHEIsolationForest:
+        """Train in the clear and quantize; an earlier compilation is discarded.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        self : estimator
+        """
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        self._fit(X, None, sample_weight)
+        self.offset_ = self.estimator_.offset_
+        if self.contamination != "auto":
+            sums = sum_leaves(self.quantized_ensemble_, self.quantizer_.transform(X))
+            self.offset_ = np.percentile(self._normality(sums), 100.0 * self.contamination)
+            link = replace(self.ensemble_.link, offset=float(self.offset_))
+            self.ensemble_ = replace(self.ensemble_, link=link)
+            self._quantize()
+        return self
+
+    def score_samples(self, X: Any, fhe: str = "disable") -> np.ndarray:
+        """Normality of rows from -1 (abnormal) to 0, shape (n_rows,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+        """
+        return self.decision_function(X, fhe=fhe) + self.offset_
+
+    def decision_function(self, X: Any, fhe: str = "disable") -> np.ndarray:
+        """``score_samples(X) - offset_``, shape (n_rows,): negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+        """
+        scores = self._scores(X, fhe)
+        return self.quantized_ensemble_.link.apply(scores)[:, 0]
+
+    def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
+        """+1 for inliers, -1 for outliers, shape (n_rows,); a score on the border is an inlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            The quantized model in the clear; the engine's arithmetic and noise without encryption;
+            or encryption, evaluation on ciphertexts and decryption.
+        """
+        return np.where(self.decision_function(X, fhe=fhe) < 0, -1, 1)
+
+    def _normality(self, sums: np.ndarray) -> np.ndarray:
+        scores = scores_from_sums(self.quantized_ensemble_, sums)
+        return replace(self.quantized_ensemble_.link, offset=0.0).apply(scores)[:, 0]
+
+    def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
+        """Only ever its own `IsolationForest`."""

@@ -1,0 +1,217 @@
+"""Encrypted decision trees and forests: regressors."""
+
+from __future__ import annotations
+
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+from sklearn.tree import DecisionTreeRegressor
+
+from ._base import SourceParameters
+from ._mixins import FHERegressorMixin
+
+
+class FHEDecisionTreeRegressor(FHERegressorMixin, SourceParameters):
+    """Decision tree regressor that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    criterion, splitter
+        As in `DecisionTreeRegressor`, with its defaults.
+    max_depth : int or None, default=5
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
+        As in `DecisionTreeRegressor`, with its defaults.
+    min_impurity_decrease, ccp_alpha, monotonic_cst
+        As in `DecisionTreeRegressor`, with its defaults.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fhe_estimators.estimators import FHEDecisionTreeRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = FHEDecisionTreeRegressor(max_depth=3, backend="clear", random_state=0)
+    >>> reg = reg.fit(X, y).compile()
+    >>> bool((reg.predict(X, fhe="execute") == reg.predict(X)).all())
+    True
+    """
+
+    _source_class = DecisionTreeRegressor
+
+    def __init__(
+        self,
+        *,
+        criterion="squared_error",
+        splitter="best",
+        max_depth=5,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features=None,
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        ccp_alpha=0.0,
+        monotonic_cst=None,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())
+
+
+class FHERandomForestRegressor(FHERegressorMixin, SourceParameters):
+    """Random forest regressor that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Number of trees. The cost of an encrypted row is proportional to it.
+    criterion
+        As in `RandomForestRegressor`, with its defaults.
+    max_depth : int or None, default=5
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
+        As in `RandomForestRegressor`, with its defaults.
+    min_impurity_decrease
+        As in `RandomForestRegressor`, with its defaults.
+    bootstrap : bool, default=True
+        Whether each tree is trained on a bootstrap sample.
+    ccp_alpha, max_samples, monotonic_cst
+        As in `RandomForestRegressor`, with its defaults.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the training and of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fhe_estimators.estimators import FHERandomForestRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = FHERandomForestRegressor(max_depth=3, n_estimators=5, backend="clear", random_state=0)
+    >>> reg = reg.fit(X, y).compile()
+    >>> bool((reg.predict(X, fhe="execute") == reg.predict(X)).all())
+    True
+    """
+
+    _source_class = RandomForestRegressor
+
+    def __init__(
+        self,
+        n_estimators=50,
+        *,
+        criterion="squared_error",
+        max_depth=5,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features=1.0,
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        bootstrap=True,
+        ccp_alpha=0.0,
+        max_samples=None,
+        monotonic_cst=None,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())
+
+
+class FHEExtraTreesRegressor(FHERegressorMixin, SourceParameters):
+    """Extremely randomized trees regressor that predicts on encrypted rows.
+
+    Parameters
+    ----------
+    n_estimators : int, default=50
+        Number of trees. The cost of an encrypted row is proportional to it.
+    criterion
+        As in `ExtraTreesRegressor`, with its defaults.
+    max_depth : int or None, default=5
+        Largest number of comparisons on a path. Every level costs multiplicative depth under
+        encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
+        As in `ExtraTreesRegressor`, with its defaults.
+    min_impurity_decrease
+        As in `ExtraTreesRegressor`, with its defaults.
+    bootstrap : bool, default=False
+        Whether each tree is trained on a bootstrap sample.
+    ccp_alpha, max_samples, monotonic_cst
+        As in `ExtraTreesRegressor`, with its defaults.
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
+        How features become integers. "threshold" loses nothing; the others train on bins.
+    backend : {"ckks", "clear"} or Backend, default="ckks"
+        The encryption engine.
+    device : str, default="cpu"
+        Where the server computes.
+    random_state : int, RandomState or None, default=None
+        Seed of the training. Never reaches keys or noise.
+    n_jobs : int, default=None
+        Processes of the training and of the encrypted evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fhe_estimators.estimators import FHEExtraTreesRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = FHEExtraTreesRegressor(max_depth=3, n_estimators=5, backend="clear", random_state=0)
+    >>> reg = reg.fit(X, y).compile()
+    >>> bool((reg.predict(X, fhe="execute") == reg.predict(X)).all())
+    True
+    """
+
+    _source_class = ExtraTreesRegressor
+
+    def __init__(
+        self,
+        n_estimators=50,
+        *,
+        criterion="squared_error",
+        max_depth=5,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features=1.0,
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        bootstrap=False,
+        ccp_alpha=0.0,
+        max_samples=None,
+        monotonic_cst=None,
+        quantizer="threshold",
+        backend="ckks",
+        device="cpu",
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self._store_parameters(locals())

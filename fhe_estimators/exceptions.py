@@ -1,0 +1,43 @@
+"""Every error and warning of the library, importable from one place.
+
+Each error also derives from the built-in (or scikit-learn) exception a user of scikit-learn would
+expect, so ``except ValueError`` keeps working.
+"""
+
+from sklearn.exceptions import NotFittedError
+
+
+class FHEError(Exception):
+    """Base class of all errors that are specific to this library."""
+
+
+class NotCompiledError(FHEError, NotFittedError):
+    """An encrypted prediction was asked of an estimator that was not compiled."""
+
+
+class UnsupportedModelError(FHEError, ValueError):
+    """A model, or a feature of a model, cannot be represented exactly."""
+
+
+class InsecureParametersError(FHEError, ValueError):
+    """Encryption parameters fall below the 128-bit security floor."""
+
+
+class ParameterSelectionError(FHEError, ValueError):
+    """No secure parameter set offers the depth or precision the model needs."""
+
+
+class BackendNotAvailableError(FHEError, ImportError):
+    """An optional library is missing; the message names the extra that installs it."""
+
+
+class ProtocolError(FHEError, ValueError):
+    """A message or archive is malformed, truncated, tampered with or of a foreign version."""
+
+
+class KeyMismatchError(ProtocolError):
+    """A message was made under other keys, or for another model, than the ones at hand."""
+
+
+class DecryptionError(FHEError, ValueError):
+    """Decrypted values are not what any correct evaluation could have produced."""

@@ -1,0 +1,142 @@
+"""What every feature quantizer shares: bins given by sorted edges."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..ensembles import MISSING, TreeEnsemble
+
+
+class FeatureQuantizer(TransformerMixin, BaseEstimator):
+    """Base class of the transformers from real features to small integers.
+
+    A fitted quantizer holds, for each feature, sorted edges; the code of a value is the number of
+    edges strictly below it, so ``x > edges[k]`` is the same statement as ``code > k``. A missing
+    value (NaN) has the code `MISSING`.
+
+    Attributes
+    ----------
+    edges_ : list of n_features ndarrays of shape (n_edges,), float64
+        Sorted, without repetitions.
+    input_dtype_ : {"float32", "float64"}
+        Rows are cast to this type before they are compared.
+    """
+
+    #: Name in the registry and in archives.
+    name: str
+    #: Whether the model is trained on the codes rather than on the features.
+    trains_on_bins: bool
+    #: What a data owner who holds the quantizer learns of the model.
+    client_learns: str
+
+    edges_: list[np.ndarray]
+    input_dtype_: str
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None) -> FeatureQuantizer:
+        """Learn the edges."""
+
+    @abstractmethod
+    def quantize_thresholds(self, ensemble: TreeEnsemble) -> TreeEnsemble:
+        """The same trees with integer thresholds: a row goes right iff its code is larger.
+
+        Parameters
+        ----------
+        ensemble : TreeEnsemble
+            Float thresholds over the features, or over the codes if `trains_on_bins`.
+
+        Returns
+        -------
+        TreeEnsemble
+            With ``threshold`` of type int32 and ``strict=False``; leaf values are untouched.
+        """
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+
+        Returns
+        -------
+        codes : ndarray of shape (n_rows, n_features), int32
+        """
+        check_is_fitted(self, "edges_")
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        with np.errstate(over="ignore"):
+            X = X.astype(self.input_dtype_, copy=False)
+        codes = np.empty(X.shape, dtype=np.int32)
+        for j, edges in enumerate(self.edges_):
+            codes[:, j] = np.searchsorted(edges, X[:, j], side="left")
+        codes[np.isnan(X)] = MISSING
+        return codes
+
+    def training_features(self, X: Any) -> np.ndarray:
+        """Codes as floats with NaN for missing, shape (n_rows, n_features): what models train on."""
+        codes = self.transform(X).astype(np.float64)
+        codes[codes == MISSING] = np.nan
+        return codes
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Fitted state as plain arrays, for archives."""
+        check_is_fitted(self, "edges_")
+        return {
+            "edges": np.concatenate([np.zeros(0), *self.edges_]),
+            "n_edges": np.array([len(edges) for edges in self.edges_], dtype=np.int64),
+        }
+
+    def set_arrays(self, arrays: dict[str, np.ndarray], input_dtype: str) -> FeatureQuantizer:
+        """Restore the state written by `to_arrays`."""
+        self.edges_ = np.split(arrays["edges"], np.cumsum(arrays["n_edges"])[:-1])
+        self.n_features_in_ = len(self.edges_)
+        self.input_dtype_ = input_dtype
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class DataQuantizer(FeatureQuantizer):
+    """Base class of quantizers whose edges come from the data alone, never from the model.
+
+    Parameters
+    ----------
+    n_bits : int, default=6
+        At most ``2 ** n_bits`` bins a feature, missing values apart.
+    """
+
+    trains_on_bins = True
+    client_learns = "the range and the bin edges of every feature; nothing of the model"
+
+    def __init__(self, n_bits: int = 6):
+        self.n_bits = n_bits
+
+    @abstractmethod
+    def _edges(self, column: np.ndarray) -> np.ndarray:
+        """Edges, shape (n_edges,), of one feature's non-missing, finite values."""
+
+    def fit(self, X: Any, y: Any = None) -> DataQuantizer:
+        """Learn the edges from ``X``, array-like of shape (n_rows, n_features), NaN allowed."""
+        if not isinstance(self.n_bits, (int, np.integer)) or not 1 <= self.n_bits <= 16:
+            raise ValueError(f"n_bits must be an integer from 1 to 16, got {self.n_bits!r}.")
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        self.input_dtype_ = "float64"
+        self.edges_ = [self._edges(column[~np.isnan(column)]) for column in X.T]
+        return self
+
+    def quantize_thresholds(self, ensemble: TreeEnsemble) -> TreeEnsemble:
+        inner = ~ensemble.is_leaf
+        floats = np.where(inner, ensemble.threshold, 0.0)
+        codes = np.ceil(floats) - 1 if ensemble.strict else np.floor(floats)
+        # Codes reach from 0 to 2 ** n_bits - 1: what lies outside decides nothing.
+        codes = np.clip(codes, -1, 2**self.n_bits - 1).astype(np.int32)
+        return replace(ensemble, threshold=codes, strict=False)

@@ -1,0 +1,68 @@
+"""Lossless quantizer: the bins are the model's own thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..ensembles import TreeEnsemble
+from ._base import FeatureQuantizer
+
+
+class ThresholdQuantizer(FeatureQuantizer):
+    """Quantize each feature into the intervals between an ensemble's split thresholds.
+
+    Two rows with the same codes take the same path through every tree, so nothing is lost: the
+    quantized model equals the float model on every input, values on thresholds included.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble, default=None
+        The float ensemble whose thresholds are used.
+
+    Attributes
+    ----------
+    edges_ : list of n_features ndarrays
+        An edge ``e`` stands for the test ``x > e``. A strict threshold ``x < t`` is stored as the
+        largest number of the input type below ``t``.
+    """
+
+    name = "threshold"
+    trains_on_bins = False
+    client_learns = "the set of (feature, threshold) pairs; nothing of the trees' structure or leaves"
+
+    def __init__(self, ensemble: TreeEnsemble | None = None):
+        self.ensemble = ensemble
+
+    def fit(self, X: Any = None, y: Any = None) -> ThresholdQuantizer:
+        """Read the edges off the ensemble; ``X`` and ``y`` are ignored."""
+        if not isinstance(self.ensemble, TreeEnsemble):
+            raise ValueError(
+                "ThresholdQuantizer needs ensemble=, a TreeEnsemble (see ensemble_from_model); "
+                f"got {self.ensemble!r}. Use UniformQuantizer or QuantileQuantizer to bin data without a model."
+            )
+        tests, inner = _right_edges(self.ensemble), ~self.ensemble.is_leaf
+        self.n_features_in_ = self.ensemble.n_features
+        self.input_dtype_ = self.ensemble.input_dtype
+        self.edges_ = [np.unique(tests[inner & (self.ensemble.feature == j)]) for j in range(self.n_features_in_)]
+        return self
+
+    def quantize_thresholds(self, ensemble: TreeEnsemble) -> TreeEnsemble:
+        tests = _right_edges(ensemble)
+        codes = np.zeros(ensemble.n_nodes, dtype=np.int32)
+        for j, edges in enumerate(self.edges_):
+            nodes = np.flatnonzero(ensemble.feature == j)
+            codes[nodes] = np.searchsorted(edges, tests[nodes])
+            if len(nodes) and not (codes[nodes].max() < len(edges) and np.all(edges[codes[nodes]] == tests[nodes])):
+                raise ValueError("The ensemble has thresholds this ThresholdQuantizer was not fitted on.")
+        return replace(ensemble, threshold=codes, strict=False)
+
+
+def _right_edges(ensemble: TreeEnsemble) -> np.ndarray:
+    """Numbers ``e`` of shape (n_nodes,), float64, such that a row goes right iff ``x > e``."""
+    if not ensemble.strict:
+        return ensemble.threshold
+    typed = ensemble.threshold.astype(ensemble.input_dtype)
+    return np.nextafter(typed, typed.dtype.type(-np.inf)).astype(np.float64)

@@ -1,0 +1,15 @@
+"""Progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm.auto import tqdm
+
+T = TypeVar("T")
+
+
+def progress_bar(items: Iterable[T], *, description: str, verbose: int, total: int | None = None) -> Iterator[T]:
+    """Iterate with a tqdm bar on standard error if ``verbose`` is positive, silently otherwise."""
+    return iter(tqdm(items, desc=description, total=total, disable=verbose <= 0))
