@@ -24,8 +24,11 @@ _MAX_HEADER_BYTES = 1 << 26
 def pack_message(kind: str, header: dict[str, Any], blobs: list[bytes]) -> bytes:
     """Serialize a message of a kind (``"request"``, ``"response"``, ``"evaluation_keys"``)."""
     text = json.dumps({"kind": kind, **header, "blob_bytes": [len(b) for b in blobs]}).encode()
-    body = b"".join([_PREFIX.pack(_MAGIC, MESSAGE_VERSION, len(text)), text, *blobs])
-    return body + hashlib.sha256(body).digest()
+    parts = [_PREFIX.pack(_MAGIC, MESSAGE_VERSION, len(text)), text, *blobs]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])
 
 
 def unpack_message(kind: str, message: bytes) -> tuple[dict[str, Any], list[memoryview]]:

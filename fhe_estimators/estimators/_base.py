@@ -72,16 +72,16 @@ class BaseFHEEstimator(BaseEstimator):
 
     def save_server(self, path: str | os.PathLike) -> None:
         """Write what a server needs (the model, no secrets) to an archive for `serving.FHEServer`."""
+        self._require_program("save_server")
         from ..serving.archive import save_server_archive
 
-        self._require_program("save_server")
         save_server_archive(path, self)
 
     def save_client(self, path: str | os.PathLike) -> None:
         """Write what a data owner needs (no secrets, no trees) to an archive for `serving.FHEClient`."""
+        self._require_program("save_client")
         from ..serving.archive import save_client_archive
 
-        self._require_program("save_client")
         save_client_archive(path, self)
 
     @abstractmethod

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..utils import import_optional
 from ._base import BaseFHEEstimator
 from ._mixins import FHEClassifierMixin, FHERegressorMixin
 
-#: For each library: its module, the stem of its estimators' names, what it calls our parameters
-#: (None: it has no such parameter) and settings that make it behave like the others.
-_LIBRARIES: dict[str, tuple[str, str, dict[str, str | None], dict[str, Any]]] = {
-    "xgboost": ("xgboost", "XGB", {}, {}),
-    "lightgbm": ("lightgbm", "LGBM", {}, {"verbosity": -1}),
-    "sklearn": (
+
+@dataclass(frozen=True)
+class _Library:
+    """How to get boosted trees from one library: the same algorithm under the same parameters."""
+
+    module: str
+    #: Beginning of its estimators' names.
+    stem: str
+    #: What it calls our parameters; None where it has no such parameter.
+    renamed: dict[str, str | None] = field(default_factory=dict)
+    #: What makes it behave like the others.
+    settings: dict[str, Any] = field(default_factory=dict)
+    unlimited_depth: int | None = None
+
+
+_LIBRARIES = {
+    "xgboost": _Library("xgboost", "XGB"),
+    "lightgbm": _Library("lightgbm", "LGBM", settings={"verbosity": -1}, unlimited_depth=-1),
+    "sklearn": _Library(
         "sklearn.ensemble",
         "HistGradientBoosting",
-        {"n_estimators": "max_iter", "n_jobs": None},
-        {"early_stopping": False},
+        renamed={"n_estimators": "max_iter", "n_jobs": None},
+        settings={"early_stopping": False},
     ),
 }
 
@@ -60,21 +74,29 @@ class _GradientBoosting(BaseFHEEstimator):
     def _make_estimator(self) -> Any:
         if self.library not in _LIBRARIES:
             raise ValueError(f"library={self.library!r} is unknown: use one of {list(_LIBRARIES)}.")
-        module, stem, renamed, settings = _LIBRARIES[self.library]
-        source = import_optional(
-            module, extra=module, purpose=f"{type(self).__name__} with library={self.library!r}"
+        library = _LIBRARIES[self.library]
+        purpose = f"{type(self).__name__} with library={self.library!r}"
+        source = getattr(
+            import_optional(library.module, extra=self.library, purpose=purpose), library.stem + self._suffix
         )
-        own = {renamed.get(name, name): getattr(self, name) for name in _TRAINING_PARAMETERS}
-        own.pop(None, None)
-        if self.library == "lightgbm" and self.max_depth is None:
-            own["max_depth"] = -1
-        extra = dict(self.estimator_params or {})
-        conflicts = sorted({*extra} & {*own, *_TRAINING_PARAMETERS})
+        return source(**{**library.settings, **self._training_parameters(library)})
+
+    def _training_parameters(self, library: _Library) -> dict[str, Any]:
+        """Our parameters and `estimator_params` as the library names them."""
+        parameters = {}
+        for name in _TRAINING_PARAMETERS:
+            theirs = library.renamed.get(name, name)
+            if theirs is not None:
+                parameters[theirs] = getattr(self, name)
+        if self.max_depth is None:
+            parameters["max_depth"] = library.unlimited_depth
+        extra = self.estimator_params or {}
+        conflicts = sorted(set(extra) & {*parameters, *_TRAINING_PARAMETERS})
         if conflicts:
             raise ValueError(
                 f"estimator_params must not set {conflicts}: use the parameters of {type(self).__name__} instead."
             )
-        return getattr(source, stem + self._suffix)(**{**settings, **own, **extra})
+        return {**parameters, **extra}
 
 
 class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from ..backends import Backend
 from ..quantizers import FeatureQuantizer, resolve_quantizer
@@ -71,12 +72,12 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
 
     def _take_over_names(self, fitted_model: Any, X: Any) -> None:
         """Names of features and classes, and their number."""
-        self.n_features_in_ = self.ensemble_.n_features
+        if X is not None:
+            validate_data(self, X, ensure_all_finite=False)
         names = getattr(fitted_model, "feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = names
-        elif X is not None and hasattr(X, "columns"):
-            validate_data(self, X, ensure_all_finite=False)
+        self.n_features_in_ = self.ensemble_.n_features
         if X is not None:
             self._validate_rows(X)
 
@@ -127,8 +128,9 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
         return DecisionTreeClassifier(max_depth=_DEFAULT_MAX_DEPTH)
 
     def _take_over_names(self, fitted_model: Any, X: Any) -> None:
-        check_is_fitted(fitted_model)
-        self.classes_ = fitted_model.classes_
+        n_classes = 2 if self.ensemble_.link.name == "sigmoid" else self.ensemble_.n_scores
+        # Boosters without a scikit-learn interface have no labels but 0, 1, ...
+        self.classes_ = getattr(fitted_model, "classes_", np.arange(n_classes))
         super()._take_over_names(fitted_model, X)
 
 

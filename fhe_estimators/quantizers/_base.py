@@ -38,6 +38,11 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
     edges_: list[np.ndarray]
     input_dtype_: str
 
+    @property
+    def hidden_code_bits(self) -> int | None:
+        """Bits of the codes if clients must not learn which bins the model uses, else None."""
+        return None
+
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> FeatureQuantizer:
         """Learn the edges."""
@@ -119,6 +124,10 @@ class DataQuantizer(FeatureQuantizer):
 
     def __init__(self, n_bits: int = 6):
         self.n_bits = n_bits
+
+    @property
+    def hidden_code_bits(self) -> int:
+        return int(self.n_bits)
 
     @abstractmethod
     def _edges(self, column: np.ndarray) -> np.ndarray:

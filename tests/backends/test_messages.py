@@ -5,7 +5,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhe_estimators.backends import _messages
@@ -22,6 +22,7 @@ def frame(text: bytes, blobs: bytes = b"", *, version: int = 1, header_bytes: in
     return body + hashlib.sha256(body).digest()
 
 
+@settings(deadline=None)
 @given(
     header=st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers() | st.text() | st.none()),
     blobs=st.lists(st.binary(max_size=50), max_size=4),

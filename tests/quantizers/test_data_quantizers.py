@@ -3,7 +3,7 @@
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
@@ -15,6 +15,7 @@ values = st.floats(-1e100, 1e100) | st.just(np.nan)
 
 
 @pytest.mark.parametrize("quantizer_class", DATA_QUANTIZERS)
+@settings(deadline=None)
 @given(
     X=hnp.arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=values),
     n_bits=st.integers(1, 8),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhe_estimators.ensembles import LEAF, MISSING, Link, TreeEnsemble, decision_leaves
@@ -50,9 +50,7 @@ def outcomes(ensemble, X):
 def typed_thresholds(strict, dtype):
     """Thresholds as the libraries that compare so have them: numbers of the input type if strict."""
     width = 32 if strict and dtype == "float32" else 64
-    return st.lists(
-        st.floats(allow_nan=False, allow_infinity=False, width=width), min_size=1, max_size=8
-    ).map(np.array)
+    return st.lists(st.floats(allow_nan=False, allow_infinity=False, width=width), min_size=1, max_size=8).map(np.array)
 
 
 def awkward_rows(thresholds, dtype, drawn):
@@ -68,6 +66,7 @@ def awkward_rows(thresholds, dtype, drawn):
 @pytest.mark.parametrize("row_dtype", ["float32", "float64"])
 @pytest.mark.parametrize("input_dtype", ["float32", "float64"])
 @pytest.mark.parametrize("strict", [False, True])
+@settings(deadline=None)
 @given(data=st.data())
 def test_every_comparison_is_exact(data, strict, input_dtype, row_dtype, missing_right):
     thresholds = data.draw(typed_thresholds(strict, input_dtype))

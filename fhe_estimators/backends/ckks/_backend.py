@@ -50,7 +50,9 @@ class CKKSBackend(Backend):
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
         parameters = _module("parameters").CKKSParameters.from_json(metadata.get("parameters", {}))
-        program = _module("program").CKKSProgram(ensemble, parameters, str(metadata.get("client_learns")))
+        program = _module("program").CKKSProgram(
+            ensemble, parameters, metadata.get("hidden_code_bits"), str(metadata.get("client_learns"))
+        )
         if program.schedule.n_levels != parameters.n_levels:
             raise ProtocolError("The archive's parameters do not fit its trees: they have another depth.")
         return program

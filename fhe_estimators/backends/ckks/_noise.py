@@ -103,24 +103,39 @@ def subtree_ranges(ensemble: TreeEnsemble) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def leaf_sum_error_std(
-    ring: RingNoise, bit_scale: float, sensitivities: np.ndarray, n_divisions: int, n_levels: int, expansion_log2: int
-) -> float:
-    """Predicted standard deviation of the error of a leaf sum, in integer steps.
+@dataclass(frozen=True, eq=False)
+class CircuitNoise:
+    """What of an ensemble decides the error of its leaf sums.
 
-    Parameters
+    Attributes
     ----------
-    ring : RingNoise
-    bit_scale : float
-        Scale of the encrypted bits.
-    sensitivities : ndarray of shape (n_tests, n_scores)
-        See `bit_sensitivities`.
+    of_tests : ndarray of shape (n_tests, n_scores)
+        Effect of an error in each test's bit: `bit_sensitivities`.
+    of_inputs : ndarray of shape (n_inputs, n_scores)
+        Effect of an error in each encrypted input.
     n_divisions : int
-        Rescalings and key switchings whose error reaches a sum: at most one of each a tree level and tree.
-    n_levels, expansion_log2 : int
+        Rescalings and key switchings whose error reaches a sum: at most two a tree and tree level.
     """
-    bit = ring.unpacked(expansion_log2)
-    lowered = ring.rounding if n_levels > 1 else 0.0  # a bit brought to a lower level is rescaled
-    from_bits = float(np.hypot(bit, lowered)) * float(np.sqrt((sensitivities**2).sum(axis=0)).max(initial=0.0))
-    from_divisions = float(np.hypot(ring.rounding, ring.key_switching)) * n_divisions**0.5
-    return float(np.hypot(from_bits, from_divisions)) / bit_scale
+
+    of_tests: np.ndarray
+    of_inputs: np.ndarray
+    n_divisions: int
+
+    def scaled(self, factor: float) -> CircuitNoise:
+        """The same with leaf values multiplied by ``factor``."""
+        return CircuitNoise(self.of_tests * factor, self.of_inputs * factor, self.n_divisions)
+
+    def error_std(self, ring: RingNoise, bit_scale: float, expansion_log2: int) -> float:
+        """Predicted standard deviation of the error of a leaf sum, in integer steps.
+
+        A test's bit is rescaled once when it is composed of inputs or brought to a lower level.
+        """
+        division = float(np.hypot(ring.rounding, ring.key_switching))
+        from_inputs = ring.unpacked(expansion_log2) * _largest_norm(self.of_inputs)
+        from_tests = ring.rounding * _largest_norm(self.of_tests)
+        from_divisions = division * self.n_divisions**0.5
+        return float(np.sqrt(from_inputs**2 + from_tests**2 + from_divisions**2)) / bit_scale
+
+
+def _largest_norm(columns: np.ndarray) -> float:
+    return float(np.sqrt((columns**2).sum(axis=0)).max(initial=0.0))

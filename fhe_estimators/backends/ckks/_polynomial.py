@@ -37,6 +37,12 @@ class Sum:
         """Factors of the longest product of bits: 0 for a constant, 1 for a linear form."""
         return max((branch.height for branch in self.branches), default=int(bool(self.linear)))
 
+    def add(self, other: Sum) -> None:
+        """Add another sum, in place."""
+        self.constant += other.constant
+        add_linear(self.linear, other.linear)
+        self.branches += other.branches
+
 
 @dataclass(eq=False)
 class Branch:
@@ -93,7 +99,8 @@ def _total_linear(total: Sum) -> LinearForm:
 class _Merger:
     """Merges the trees of one score column; equal branches get equal keys (hash-consing)."""
 
-    def __init__(self, ensemble: TreeEnsemble, tests: np.ndarray, column: int):
+    def __init__(self, ensemble: TreeEnsemble, tests: np.ndarray, constants: dict[int, int], column: int):
+        self.constants = constants
         self.left = ensemble.left.tolist()
         self.right = ensemble.right.tolist()
         self.tests = tests.tolist()
@@ -112,7 +119,10 @@ class _Merger:
         for test, group in groups.items():
             low = self.merge([self.left[node] for node in group])
             high = self.merge([self.right[node] for node in group])
-            self._add_branch(total, test, low, high)
+            if test in self.constants:
+                total.add(high if self.constants[test] else low)
+            else:
+                self._add_branch(total, test, low, high)
         return total
 
     def _add_branch(self, total: Sum, test: int, low: Sum, high: Sum) -> None:
@@ -141,7 +151,7 @@ class _Merger:
         return branch.test, side(branch.low), side(branch.high)
 
 
-def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray) -> list[Sum]:
+def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray, constants: dict[int, int]) -> list[Sum]:
     """One `Sum` a score column.
 
     Parameters
@@ -150,6 +160,8 @@ def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray) -> list[Sum]:
         Quantized.
     tests : ndarray of shape (n_nodes,)
         Index of the test (the comparison bit) of each inner node.
+    constants : dict of int to int
+        Tests with the same result, 0 or 1, for every row.
 
     Returns
     -------
@@ -163,9 +175,6 @@ def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray) -> list[Sum]:
         for column in range(ensemble.width):
             trees = np.flatnonzero(offset == column)
             if len(trees):
-                part = _Merger(ensemble, tests, column).merge(roots[trees].tolist())
-                total.constant += part.constant
-                add_linear(total.linear, part.linear)
-                total.branches += part.branches
+                total.add(_Merger(ensemble, tests, constants, column).merge(roots[trees].tolist()))
         sums.append(total)
     return sums

@@ -24,7 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._polynomial import CONSTANT, Branch, Sum, total_linear
+from ...ensembles import TreeEnsemble
+from ._polynomial import CONSTANT, Branch, LinearForm, Sum, merge_trees, total_linear
+from ._tests import TestTable
 
 
 #: Level of the sum over all branches.
@@ -40,22 +42,25 @@ class Schedule:
     sums : list of Sum
         One a score.
     n_levels : int
-        The top level ``L``: the ensemble's multiplicative depth, at least 1.
+        The top level ``L``.
+    circuit_level : int
+        Level of the shortest branches: the top, or one below if bits are composed of inputs by products.
     test_levels : ndarray of shape (n_tests,), int64
         The highest level at which each test's bit is used, 0 if it is not used at all.
     """
 
     sums: list[Sum]
     n_levels: int
+    circuit_level: int
     test_levels: np.ndarray
 
     def product_level(self, branch: Branch) -> int:
         """Level of the multiplication of a branch."""
-        return self.n_levels - branch.height + 2
+        return self.circuit_level - branch.height + 2
 
     def difference_level(self, branch: Branch) -> int:
         """Level at which ``high - low`` is summed up, before its rescaling if it is a taller branch."""
-        return self.n_levels if branch.height == 2 else self.product_level(branch) + 1
+        return self.circuit_level if branch.height == 2 else self.product_level(branch) + 1
 
     def n_products(self) -> int:
         """Ciphertext-ciphertext multiplications a batch."""
@@ -75,19 +80,23 @@ def iterate_branches(total: Sum) -> Iterator[Branch]:
         yield branch
 
 
-def schedule(sums: list[Sum], n_tests: int) -> Schedule:
-    """Assign levels, each branch as high as its height allows."""
-    height = max(total.height for total in sums)
-    plan = Schedule(sums, max(1, height - 1), np.zeros(n_tests, dtype=np.int64))
+def schedule(ensemble: TreeEnsemble, table: TestTable) -> Schedule:
+    """Merge the trees and assign levels, to each branch the highest its height allows."""
+    constants = {test: recipe.constant for test, recipe in enumerate(table.recipes) if recipe.is_constant}
+    sums = merge_trees(ensemble, table.of_node, constants)
+    circuit_level = max(1, max(total.height for total in sums) - 1)
+    plan = Schedule(sums, circuit_level + table.has_products, circuit_level, np.zeros(len(table), dtype=np.int64))
     for total in sums:
         _raise_levels(plan, total_linear(total), OUTPUT_LEVEL)
         for branch in iterate_branches(total):
             _raise_levels(plan, {branch.test: 1}, plan.product_level(branch))
             _raise_levels(plan, branch.difference, plan.difference_level(branch))
+    if table.hides_bins:  # composed bits appear at the circuit's level
+        plan.test_levels[plan.test_levels > 0] = circuit_level
     return plan
 
 
-def _raise_levels(plan: Schedule, form: dict[int, int], level: int) -> None:
+def _raise_levels(plan: Schedule, form: LinearForm, level: int) -> None:
     for test in form:
         if test != CONSTANT:
             plan.test_levels[test] = max(plan.test_levels[test], level)

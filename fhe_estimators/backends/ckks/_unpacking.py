@@ -5,7 +5,7 @@ from __future__ import annotations
 import tenseal.sealapi as seal
 
 from ._context import CKKSContext
-from ._packing import galois_elements, slot_roots
+from ._packing import expansion_of_group, galois_elements, slot_roots
 
 
 class Unpacker:
@@ -26,21 +26,24 @@ class Unpacker:
         self._roots = slot_roots(context.parameters.poly_modulus_degree)
         self._shifts: dict[tuple[int, int], seal.Plaintext] = {}
 
-    def unpack(self, packed: seal.Ciphertext, n_tests: int, level: int, expansion_log2: int) -> list[seal.Ciphertext]:
-        """One ciphertext a test; about ``n_tests`` key switchings, no level."""
+    def unpack(self, packed: seal.Ciphertext, n_tests: int, level: int) -> list[seal.Ciphertext]:
+        """One ciphertext a test: ``n_tests - 1`` key switchings, no level."""
+        rounds = expansion_of_group(n_tests)
         parts = [packed]
-        for j, element in enumerate(galois_elements(self.context.parameters.poly_modulus_degree, expansion_log2)):
+        for j, element in enumerate(galois_elements(self.context.parameters.poly_modulus_degree, rounds)):
             evens, odds = [], []
             for index, part in enumerate(parts):
-                image, even = seal.Ciphertext(), seal.Ciphertext()
+                even = seal.Ciphertext()
+                evens.append(even)
+                if index + 2**j >= n_tests:  # nothing was packed into the odd half: twice the even one
+                    self.evaluator.add(part, part, even)
+                    continue
+                image, odd = seal.Ciphertext(), seal.Ciphertext()
                 self.evaluator.apply_galois(part, element, self.galois_keys, image)
                 self.evaluator.add(part, image, even)
-                evens.append(even)
-                if index + 2**j < n_tests:
-                    odd = seal.Ciphertext()
-                    self.evaluator.sub(part, image, odd)
-                    self.evaluator.multiply_plain_inplace(odd, self._inverse_power(2**j, level))
-                    odds.append(odd)
+                self.evaluator.sub(part, image, odd)
+                self.evaluator.multiply_plain_inplace(odd, self._inverse_power(2**j, level))
+                odds.append(odd)
             parts = evens + odds
         return parts
 

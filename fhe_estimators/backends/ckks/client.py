@@ -13,8 +13,16 @@ from ...utils import progress_bar
 from .._base import Client, ClientSpec
 from .._messages import pack_message, unpack_message
 from ._context import CKKSContext, SealFile
-from ._packing import galois_elements, largest_expansion, pack_bits, packed_groups, rows_from_slots, slot_roots
-from ._tests import TestTable
+from ._inputs import InputTable
+from ._packing import (
+    expansion_of_group,
+    galois_elements,
+    largest_expansion,
+    pack_bits,
+    packed_groups,
+    rows_from_slots,
+    slot_roots,
+)
 from .parameters import CKKSParameters
 
 #: A decrypted leaf sum further than this from an integer was not computed by the program.
@@ -35,8 +43,8 @@ class CKKSClient(Client):
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
         self.parameters = CKKSParameters.from_json(spec.metadata["parameters"])
-        self.tests = TestTable.from_arrays(spec.arrays)
-        self.test_levels = np.asarray(spec.arrays["test_levels"])
+        self.inputs = InputTable.from_arrays(spec.arrays)
+        self.levels = np.asarray(spec.arrays["level"])
         self.context = CKKSContext(self.parameters)
         self._roots = slot_roots(self.parameters.poly_modulus_degree)
         self._secret_key: seal.SecretKey | None = None
@@ -77,12 +85,12 @@ class CKKSClient(Client):
         starts = range(0, len(codes), n_slots)
         with SealFile() as file:
             for start in progress_bar(starts, description="encrypt", verbose=self.verbose):
-                bits = self.tests.bits(codes[start : start + n_slots])
+                bits = self.inputs.bits(codes[start : start + n_slots])
                 expansion = largest_expansion(len(bits), n_slots, self.parameters.expansion_log2)
                 shapes.append([len(bits), expansion])
-                for group in packed_groups(self.test_levels, expansion):
-                    slots = pack_bits(bits[:, group.tests], expansion, self._roots)
-                    scale = self.context.bit_scale(group.level) / 2**expansion
+                for group in packed_groups(self.levels, expansion):
+                    slots = pack_bits(bits[:, group.inputs], expansion, self._roots)
+                    scale = self.context.bit_scale(group.level) / 2 ** expansion_of_group(len(group.inputs))
                     plain = seal.Plaintext()
                     encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
                     blobs.append(file.dump(encryptor.encrypt_symmetric(plain)))

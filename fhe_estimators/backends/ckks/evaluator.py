@@ -12,6 +12,7 @@ from ...exceptions import KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Evaluator
 from .._messages import pack_message, unpack_message
+from ._compose import compose_bits
 from ._context import CKKSContext, SealFile
 from ._fold import Fold
 from ._packing import PackedGroup, packed_groups
@@ -119,7 +120,7 @@ def _split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKK
     for n_rows, expansion in shapes:
         if not 0 <= expansion <= parameters.expansion_log2 or not 1 <= n_rows <= parameters.n_slots >> expansion:
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
-        n_blobs = sum(1 for _ in packed_groups(program.schedule.test_levels, expansion))
+        n_blobs = sum(1 for _ in packed_groups(program.input_levels, expansion))
         batches.append(EncryptedBatch(n_rows, expansion, [bytes(blob) for blob in blobs[start : start + n_blobs]]))
         start += n_blobs
     if not batches or start != len(blobs):
@@ -131,15 +132,16 @@ def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBat
     """Encrypted leaf sums of one batch: a blob for each score that is not constant."""
     plan, context = program.schedule, keys.context
     unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
-    bits: dict[int, seal.Ciphertext] = {}
+    inputs: dict[int, seal.Ciphertext] = {}
     with SealFile() as file:
-        groups = packed_groups(plan.test_levels, batch.expansion_log2)
+        groups = packed_groups(program.input_levels, batch.expansion_log2)
         for group, blob in zip(groups, batch.blobs, strict=True):
             packed = _load_ciphertext(file, context, blob, group.level)
             parts = [packed]
             if unpacker is not None:
-                parts = unpacker.unpack(packed, len(group.tests), group.level, batch.expansion_log2)
-            bits.update(_at_scale(context, group, parts))
+                parts = unpacker.unpack(packed, len(group.inputs), group.level)
+            inputs.update(_at_scale(context, group, parts))
+        bits = compose_bits(context, plan, program.tests, inputs, keys.relin_keys)
         fold = Fold(context, plan, bits, keys.relin_keys)
         return [file.dump(fold.evaluate(total)) for total in plan.sums if total.height]
 
@@ -154,10 +156,10 @@ def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, level: i
 def _at_scale(
     context: CKKSContext, group: PackedGroup, parts: list[seal.Ciphertext]
 ) -> dict[int, seal.Ciphertext]:
-    """Bits by test, at the exact scale the program counts on (a message cannot set its own)."""
+    """Inputs at the exact scale the program counts on (a message cannot set its own)."""
     for part in parts:
         part.scale = context.bit_scale(group.level)
-    return dict(zip(group.tests, parts, strict=True))
+    return dict(zip(group.inputs, parts, strict=True))
 
 
 _worker_evaluator: CKKSEvaluator | None = None

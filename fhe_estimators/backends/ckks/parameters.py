@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import numpy as np
-
 from ...exceptions import ParameterSelectionError, ProtocolError
 from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security
-from ._noise import ERROR_STDS, MAX_ERROR, RingNoise, leaf_sum_error_std
+from ._noise import ERROR_STDS, MAX_ERROR, CircuitNoise, RingNoise
 
 #: Ring degrees worth considering; larger ones are slower than any reasonable use.
 RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -83,25 +81,15 @@ class CKKSParameters:
         return len(self.base_bits) + level - 1
 
 
-def predicted_error_std(parameters: CKKSParameters, sensitivities: np.ndarray, n_divisions: int) -> float:
+def predicted_error_std(parameters: CKKSParameters, noise: CircuitNoise) -> float:
     """Standard deviation of the error of a decrypted leaf sum, in integer steps (see `_noise`)."""
-    return leaf_sum_error_std(
-        RingNoise(parameters.poly_modulus_degree, parameters.coeff_modulus_bits),
-        2.0 ** (parameters.prime_bits - 1),
-        sensitivities,
-        n_divisions,
-        parameters.n_levels,
-        parameters.expansion_log2,
-    )
+    ring = RingNoise(parameters.poly_modulus_degree, parameters.coeff_modulus_bits)
+    # A prime of b bits is just below 2 ** b: the scale of the bits is at least half of that.
+    return noise.error_std(ring, 2.0 ** (parameters.prime_bits - 1), parameters.expansion_log2)
 
 
 def select_parameters(
-    *,
-    n_levels: int,
-    score_bits: Sequence[int],
-    sensitivities: np.ndarray,
-    n_divisions: int,
-    expansions: Sequence[int],
+    *, n_levels: int, score_bits: Sequence[int], noise: CircuitNoise, expansions: Sequence[int]
 ) -> CKKSParameters:
     """The smallest secure ring that evaluates the circuit exactly.
 
@@ -112,10 +100,8 @@ def select_parameters(
     n_levels : int
     score_bits : sequence of int
         Acceptable precisions of leaf sums, the preferred one first.
-    sensitivities : ndarray of shape (n_tests, n_scores)
-        Effect of an error in each bit, relative to ``2 ** score_bits`` (see `_noise.bit_sensitivities`).
-    n_divisions : int
-        See `_noise.leaf_sum_error_std`.
+    noise : CircuitNoise
+        With leaf values relative to ``2 ** score_bits``.
     expansions : sequence of int
         Acceptable ``expansion_log2``, the preferred one first.
 
@@ -124,12 +110,12 @@ def select_parameters(
     ParameterSelectionError
         If no ring degree in the table is large enough.
     """
+    special = range(_MAX_PRIME_BITS, _MIN_PRIME_BITS, -2)
     for degree in RING_DEGREES:
-        for bits, expansion, special in product(score_bits, expansions, range(_MAX_PRIME_BITS, _MIN_PRIME_BITS, -2)):
-            candidate = _fit_ring(degree, n_levels, bits, special, expansion)
+        for bits, expansion, special_bits in product(score_bits, expansions, special):
+            candidate = _fit_ring(degree, n_levels, bits, special_bits, expansion)
             if candidate is not None:
-                error_std = predicted_error_std(candidate, sensitivities * 2.0**bits, n_divisions)
-                if ERROR_STDS * error_std <= MAX_ERROR:
+                if ERROR_STDS * predicted_error_std(candidate, noise.scaled(2.0**bits)) <= MAX_ERROR:
                     return candidate
     raise ParameterSelectionError(
         f"No 128-bit secure CKKS ring evaluates {n_levels} multiplicative levels at {min(score_bits)} bits of score "

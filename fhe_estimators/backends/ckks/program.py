@@ -13,8 +13,7 @@ from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantize
 from .._base import ClientSpec, Program
 from .._digest import program_digest
 from .._security import SECURITY_BITS
-from ._noise import bit_sensitivities
-from ._polynomial import merge_trees
+from ._noise import CircuitNoise, bit_sensitivities
 from ._schedule import Schedule, schedule
 from ._sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
 from ._tests import TestTable, tests_of_ensemble
@@ -24,32 +23,32 @@ from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std,
 def quantize_for_ckks(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str) -> TreeEnsemble:
     """Integer thresholds, and leaves at the best precision that the smallest possible ring offers."""
     ensemble = quantizer.quantize_thresholds(ensemble)
-    table, tests = tests_of_ensemble(ensemble)
+    table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
     largest = max(float(np.abs(bound).max()) for bound in ensemble.score_bounds()) or 1.0
     parameters = select_parameters(
-        n_levels=max(1, ensemble.depth - 1),
+        n_levels=max(1, ensemble.depth - 1) + table.has_products,
         score_bits=range(_score_bits(ensemble, TARGET_SCORE_ERROR), _score_bits(ensemble, WORST_SCORE_ERROR) - 1, -1),
         # quantize_leaves keeps leaf sums below half of 2 ** score_bits
-        sensitivities=bit_sensitivities(ensemble, tests, len(table)) / (2 * largest),
-        n_divisions=_n_divisions(ensemble),
-        expansions=_expansions(len(table), layout),
+        noise=_circuit_noise(ensemble, table).scaled(0.5 / largest),
+        expansions=_expansions(len(table.inputs), layout),
     )
     return quantize_leaves(ensemble, parameters.score_bits)
 
 
 def compile_program(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str) -> CKKSProgram:
     """Compile an ensemble that came from `quantize_for_ckks`."""
-    table, tests = tests_of_ensemble(ensemble)
+    table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
     score_bits = max(1, *(int(np.abs(bound).max()).bit_length() for bound in ensemble.score_bounds()))
     parameters = select_parameters(
-        n_levels=schedule(merge_trees(ensemble, tests), len(table)).n_levels,
+        n_levels=schedule(ensemble, table).n_levels,
         score_bits=[score_bits],
-        sensitivities=bit_sensitivities(ensemble, tests, len(table)) / 2.0**score_bits,
-        n_divisions=_n_divisions(ensemble),
-        expansions=_expansions(len(table), layout),
+        noise=_circuit_noise(ensemble, table).scaled(2.0**-score_bits),
+        expansions=_expansions(len(table.inputs), layout),
     )
-    learned = quantizer.client_learns + "; the level at which each comparison is used"
-    return CKKSProgram(ensemble, parameters, learned)
+    learned = quantizer.client_learns + "; the multiplicative depth"
+    if not table.hides_bins:
+        learned += "; the level at which each comparison is used"
+    return CKKSProgram(ensemble, parameters, quantizer.hidden_code_bits, learned)
 
 
 def _score_bits(ensemble: TreeEnsemble, score_error: float) -> int:
@@ -62,8 +61,9 @@ def _expansions(n_tests: int, layout: str) -> list[int]:
     return {"rows": [0], "compact": [full]}.get(layout, list(range(full, -1, -1)))
 
 
-def _n_divisions(ensemble: TreeEnsemble) -> int:
-    return 2 * ensemble.n_trees * max(1, ensemble.depth)
+def _circuit_noise(ensemble: TreeEnsemble, table: TestTable) -> CircuitNoise:
+    of_tests = bit_sensitivities(ensemble, table.of_node, len(table))
+    return CircuitNoise(of_tests, table.spread_to_inputs(of_tests), 2 * ensemble.n_trees * max(1, ensemble.depth))
 
 
 class CKKSProgram(Program):
@@ -74,42 +74,53 @@ class CKKSProgram(Program):
     ensemble : TreeEnsemble
         Quantized.
     parameters : CKKSParameters
+    hidden_code_bits : int or None
+        Bits of the codes if clients send digits of codes rather than comparisons.
     client_learns : str
         What the quantizer tells the client of the model.
     """
 
     backend = "ckks"
 
-    def __init__(self, ensemble: TreeEnsemble, parameters: CKKSParameters, client_learns: str):
+    def __init__(
+        self, ensemble: TreeEnsemble, parameters: CKKSParameters, hidden_code_bits: int | None, client_learns: str
+    ):
         self.ensemble = ensemble
         self.parameters = parameters
+        self.hidden_code_bits = hidden_code_bits
         self.client_learns = client_learns
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("ensemble", "parameters", "client_learns")
+        names = ("ensemble", "parameters", "hidden_code_bits", "client_learns")
         return {name: self.__dict__[name] for name in names}  # the caches are derived
 
     @cached_property
-    def _tests_and_schedule(self) -> tuple[TestTable, Schedule]:
-        table, tests = tests_of_ensemble(self.ensemble)
-        return table, schedule(merge_trees(self.ensemble, tests), len(table))
-
-    @property
     def tests(self) -> TestTable:
-        """The comparisons whose bits clients send."""
-        return self._tests_and_schedule[0]
+        """The comparisons in the trees and the inputs they are made of."""
+        return tests_of_ensemble(self.ensemble, self.hidden_code_bits)
 
-    @property
+    @cached_property
     def schedule(self) -> Schedule:
         """The circuit."""
-        return self._tests_and_schedule[1]
+        return schedule(self.ensemble, self.tests)
+
+    @property
+    def input_levels(self) -> np.ndarray:
+        """Level at which each input is encrypted, shape (n_inputs,); 0 if it is not sent."""
+        if self.tests.hides_bins:
+            return np.full(len(self.tests.inputs), self.parameters.n_levels)
+        return self.schedule.test_levels
 
     @cached_property
     def program_id(self) -> str:
         return program_digest(self.ensemble, self.metadata())
 
     def metadata(self) -> dict[str, Any]:
-        return {"parameters": asdict(self.parameters), "client_learns": self.client_learns}
+        return {
+            "parameters": asdict(self.parameters),
+            "hidden_code_bits": self.hidden_code_bits,
+            "client_learns": self.client_learns,
+        }
 
     @property
     def client_spec(self) -> ClientSpec:
@@ -117,19 +128,16 @@ class CKKSProgram(Program):
             backend=self.backend,
             program_id=self.program_id,
             metadata={"parameters": asdict(self.parameters), "n_scores": self.ensemble.n_scores},
-            arrays={**self.tests.to_arrays(), "test_levels": self.schedule.test_levels},
+            arrays={**self.tests.inputs.to_arrays(), "level": self.input_levels},
         )
 
     def predicted_error_std(self) -> float:
         """Standard deviation, in integer steps, of a decrypted leaf sum before rounding."""
-        table, tests = tests_of_ensemble(self.ensemble)
-        sensitivities = bit_sensitivities(self.ensemble, tests, len(table))
-        return predicted_error_std(self.parameters, sensitivities, _n_divisions(self.ensemble))
+        return predicted_error_std(self.parameters, _circuit_noise(self.ensemble, self.tests))
 
     def describe(self) -> dict[str, Any]:
         p, plan = self.parameters, self.schedule
-        used = plan.test_levels[plan.test_levels > 0]
-        n_ciphertexts = len(used)
+        used = self.input_levels[self.input_levels > 0]
         n_answers = sum(total.height > 0 for total in plan.sums)
         per_batch = sum(seeded_ciphertext_bytes(p, int(level)) for level in used)
         packed = [-(-int(np.sum(used == level)) // 2**p.expansion_log2) for level in np.unique(used)]
@@ -146,9 +154,9 @@ class CKKSProgram(Program):
             "predicted_error_std": self.predicted_error_std(),
             "n_products": plan.n_products(),
             "n_relinearizations": plan.n_relinearizations(),
-            "n_tests": n_ciphertexts,
+            "n_tests": len(self.tests),
             "rows_per_batch": p.n_slots,
-            "n_ciphertexts": n_ciphertexts,
+            "n_ciphertexts": len(used),
             "upload_bytes": per_batch,
             "download_bytes": n_answers * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": p.n_slots >> p.expansion_log2,

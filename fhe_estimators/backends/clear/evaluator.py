@@ -17,10 +17,9 @@ class ClearEvaluator(Evaluator):
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         keys, _ = unpack_message("evaluation_keys", evaluation_keys)
         header, blobs = unpack_message("request", request)
-        program_id = self.program.program_id
-        check_identity("evaluation keys", keys, program_id=program_id)
-        check_identity("request", header, program_id=program_id, key_id=keys.get("key_id"))
+        identity = {"program_id": self.program.program_id, "key_id": str(keys.get("key_id"))}
+        check_identity("evaluation keys", keys, **identity)
+        check_identity("request", header, **identity)
         codes = read_matrix("request", header, blobs, self.program.ensemble.n_features, CODE_DTYPE)
         sums = sum_leaves(self.program.ensemble, codes).astype(SUM_DTYPE)
-        identity = {"program_id": program_id, "key_id": keys.get("key_id")}
         return pack_message("response", {**identity, "n_rows": len(sums)}, [sums.tobytes()])

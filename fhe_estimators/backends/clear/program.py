@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,16 +26,23 @@ class ClearProgram(Program):
         Quantized.
     client_learns : str
         What the quantizer shows the client of the model, for `describe`.
+
+    Attributes
+    ----------
+    program_id : str
+        Digest that messages carry.
     """
 
     ensemble: TreeEnsemble
     client_learns: str
+    program_id: str = field(init=False)
 
     backend = "clear"
 
     def __post_init__(self) -> None:
         if not self.ensemble.is_quantized:
             raise ValueError("Only a quantized ensemble can be compiled: call Backend.quantize first.")
+        object.__setattr__(self, "program_id", program_digest(self.ensemble, self.metadata()))
 
     @classmethod
     def from_metadata(cls, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> ClearProgram:
@@ -47,10 +53,6 @@ class ClearProgram(Program):
 
     def metadata(self) -> dict[str, Any]:
         return {"scheme": self.backend, "client_learns": self.client_learns}
-
-    @cached_property
-    def program_id(self) -> str:
-        return program_digest(self.ensemble, self.metadata())
 
     @property
     def client_spec(self) -> ClientSpec:

@@ -1,0 +1,1 @@
+"""Benchmarks of fhe_estimators: see README.md in this folder."""

@@ -1,0 +1,99 @@
+"""Pickles and copies hold the model and never a secret."""
+
+import copy
+import io
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from conftest import BACKENDS, ESTIMATORS, small
+from sklearn.base import clone
+
+from fhe_estimators import estimators as module
+
+
+def joblib_round_trip(estimator):
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    buffer.seek(0)
+    return joblib.load(buffer)
+
+
+ROUND_TRIPS = [lambda e: pickle.loads(pickle.dumps(e)), joblib_round_trip, copy.copy, copy.deepcopy]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("round_trip", ROUND_TRIPS, ids=["pickle", "joblib", "copy", "deepcopy"])
+def test_the_client_stays_behind(round_trip, backend, classification):
+    X, y = classification
+    clf = small(module.FHEDecisionTreeClassifier, backend=backend).fit(X, y).compile()
+    expected = clf.predict(X[:5], fhe="execute")
+    assert "_process_client" in vars(clf)
+    restored = round_trip(clf)
+    assert "_process_client" not in vars(restored) and "_process_client" in vars(clf)
+    np.testing.assert_array_equal(restored.predict(X[:5], fhe="execute"), expected)
+    assert restored._client() is not clf._client()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_pickle_does_not_change_with_keys(backend, classification):
+    X, y = classification
+    clf = small(module.FHEDecisionTreeClassifier, backend=backend).fit(X, y).compile()
+    clf.predict(X[:5])
+    before = pickle.dumps(clf)
+    clf.predict(X[:5], fhe="execute")
+    after = pickle.dumps(clf)
+    assert len(after) == len(before)
+    for secret in secrets_of(clf._client()):
+        assert secret not in after
+
+
+def secrets_of(client):
+    """Every string of bytes or text that the client holds beyond its public spec and evaluation keys."""
+    for name, value in vars(client).items():
+        if name != "spec" and isinstance(value, (bytes, str)) and len(value) >= 16:
+            yield value.encode() if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_client_refuses_to_be_pickled(backend, classification):
+    clf = small(module.FHEDecisionTreeClassifier, backend=backend).fit(*classification).compile()
+    with pytest.raises(TypeError, match="secret key and cannot be pickled"):
+        pickle.dumps(clf._client())
+
+
+def test_keys_are_made_once_and_renewed_with_the_program(classification):
+    X, y = classification
+    clf = small(module.FHEDecisionTreeClassifier).fit(X, y).compile()
+    clf.predict(X, fhe="execute")
+    client = clf._client()
+    clf.predict(X, fhe="execute")
+    assert clf._client() is client
+    assert clf.compile()._client() is not client
+    assert "_process_client" not in vars(clone(clf))
+
+
+def test_another_process_makes_its_own_keys(classification, monkeypatch):
+    X, y = classification
+    clf = small(module.FHEDecisionTreeClassifier).fit(X, y).compile()
+    client = clf._client()
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert clf._client() is not client
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_every_estimator_pickles(estimator_class, training_set):
+    estimator = small(estimator_class).fit(*training_set).compile()
+    restored = pickle.loads(pickle.dumps(estimator))
+    X = training_set[0]
+    np.testing.assert_array_equal(restored.predict(X, fhe="execute"), estimator.predict(X))
+    assert restored.program_.client_spec.program_id == estimator.program_.client_spec.program_id
+
+
+def test_compile_follows_a_changed_backend(classification):
+    X, y = classification
+    clf = small(module.FHEDecisionTreeClassifier, backend=BACKENDS[-1]).fit(X, y)
+    clf.set_params(backend="clear").compile()
+    assert clf.program_.backend == clf.backend_.name == "clear"
+    np.testing.assert_array_equal(clf.predict(X, fhe="execute"), clf.predict(X))
