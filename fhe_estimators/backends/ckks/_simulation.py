@@ -29,7 +29,7 @@ def simulate_leaf_sums(program: CKKSProgram, codes: np.ndarray, rng: np.random.G
     inputs += rng.normal(scale=ring.unpacked(expansion) / 2.0**p.prime_bits, size=inputs.shape)
     bits = np.column_stack([_composed(recipe, inputs) for recipe in program.tests.recipes])
     if program.tests.has_products:
-        bits += rng.normal(scale=division_std, size=bits.shape)
+        bits += rng.normal(scale=ring.rounding / 2.0**p.prime_bits, size=bits.shape)
 
     def linear(form: LinearForm) -> np.ndarray:
         tests = [test for test in form if test != CONSTANT]

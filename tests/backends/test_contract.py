@@ -1,0 +1,161 @@
+"""One suite over all backends: what every engine must do, and must refuse."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from fhe_estimators.backends import resolve_backend
+from fhe_estimators.ensembles import sum_leaves
+from fhe_estimators.exceptions import FHEError, KeyMismatchError, ProtocolError
+from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer, UniformQuantizer
+from tests.random_trees import random_ensemble, random_rows
+
+BACKENDS = ["clear", "ckks"]
+
+
+class Deployment:
+    """A compiled random ensemble with a client and an evaluator."""
+
+    def __init__(self, name, seed=0, quantizer=None, **ensemble_options):
+        rng = np.random.default_rng(seed)
+        self.backend = resolve_backend(name)
+        rows = random_rows(rng, 300)
+        options = {"n_trees": 6, "depth": 3, **ensemble_options}
+        if quantizer is None:
+            ensemble = random_ensemble(rng, **options)
+            quantizer = ThresholdQuantizer(ensemble).fit()
+        else:
+            quantizer.fit(rows)
+            ensemble = random_ensemble(rng, n_thresholds=2**quantizer.n_bits - 1, **options)
+        self.codes = quantizer.transform(rows)
+        self.ensemble = self.backend.quantize(ensemble, quantizer)
+        self.program = self.backend.compile(self.ensemble, quantizer)
+        self.client = self.backend.client(self.program.client_spec)
+        self.evaluator = self.backend.evaluator(self.program)
+
+    def execute(self, codes):
+        keys = self.client.generate_keys()
+        return self.client.decrypt(self.evaluator.run(self.client.encrypt(codes), keys))
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def deployment(request):
+    return Deployment(request.param)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"depth": 1},
+        {"depth": 2, "n_trees": 1},
+        {"depth": 3, "n_trees": 12},
+        {"depth": 4, "leaf_probability": 0.4},
+        {"depth": 6, "leaf_probability": 0.5, "n_trees": 3},
+        {"depth": 3, "n_scores": 3},
+        {"depth": 3, "width": 2},
+        {"depth": 3, "allow_nan": False},
+    ],
+    ids=str,
+)
+def test_integers_equal_the_clear_ensemble(backend, options):
+    deployed = Deployment(backend, **options)
+    codes = deployed.codes
+    if not options.get("allow_nan", True):
+        codes = codes[(codes >= 0).all(axis=1)]
+    expected = sum_leaves(deployed.ensemble, codes)
+    np.testing.assert_array_equal(deployed.execute(codes), expected)
+    np.testing.assert_array_equal(deployed.backend.simulate(deployed.program, codes), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "quantizer", [UniformQuantizer(1), UniformQuantizer(2), QuantileQuantizer(3), UniformQuantizer(4)], ids=repr
+)
+def test_data_quantizers(backend, quantizer):
+    deployed = Deployment(backend, quantizer=quantizer)
+    np.testing.assert_array_equal(deployed.execute(deployed.codes), sum_leaves(deployed.ensemble, deployed.codes))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 100, 300])
+def test_any_number_of_rows(deployment, n_rows):
+    codes = deployment.codes[:n_rows]
+    np.testing.assert_array_equal(deployment.execute(codes), sum_leaves(deployment.ensemble, codes))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_constant_ensemble(backend):
+    deployed = Deployment(backend, depth=0, n_trees=3)
+    np.testing.assert_array_equal(deployed.execute(deployed.codes), sum_leaves(deployed.ensemble, deployed.codes))
+
+
+def test_a_program_survives_pickling_and_reloading(deployment):
+    program = pickle.loads(pickle.dumps(deployment.program))
+    assert program.client_spec.program_id == deployment.program.client_spec.program_id
+    reloaded = deployment.backend.load(deployment.ensemble, deployment.program.metadata())
+    assert reloaded.client_spec.program_id == deployment.program.client_spec.program_id
+
+
+def test_a_client_refuses_to_be_pickled(deployment):
+    with pytest.raises(TypeError, match="secret key"):
+        pickle.dumps(deployment.client)
+
+
+def test_describe_says_what_users_ask(deployment):
+    description = deployment.program.describe()
+    for key in (
+        "scheme security_bits poly_modulus_degree depth n_ciphertexts upload_bytes download_bytes "
+        "evaluation_key_bytes server_sees client_learns"
+    ).split():
+        assert key in description
+
+
+def test_keys_are_needed_first(deployment):
+    client = deployment.backend.client(deployment.program.client_spec)
+    with pytest.raises(FHEError, match="generate_keys"):
+        client.encrypt(deployment.codes)
+    with pytest.raises(FHEError, match="generate_keys"):
+        client.evaluation_keys  # noqa: B018
+
+
+def test_keys_of_another_client_are_refused(deployment):
+    other = deployment.backend.client(deployment.program.client_spec)
+    deployment.client.generate_keys()
+    request = deployment.client.encrypt(deployment.codes[:3])
+    with pytest.raises(KeyMismatchError, match="other keys"):
+        deployment.evaluator.run(request, other.generate_keys())
+    response = deployment.evaluator.run(request, deployment.client.evaluation_keys)
+    with pytest.raises(KeyMismatchError, match="other keys"):
+        other.decrypt(response)
+
+
+def test_a_request_for_another_model_is_refused(deployment):
+    other = Deployment(deployment.backend.name, seed=1)
+    keys = other.client.generate_keys()
+    request = other.client.encrypt(other.codes[:3])
+    with pytest.raises(KeyMismatchError, match="another model"):
+        deployment.evaluator.run(request, keys)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
+def test_damaged_messages_are_refused(deployment, damage):
+    def damaged(message):
+        if damage == "truncated":
+            return message[: len(message) * 2 // 3]
+        if damage == "flipped":
+            middle = len(message) // 2
+            return message[:middle] + bytes([message[middle] ^ 4]) + message[middle + 1 :]
+        return b"" if damage == "empty" else b"PK\x03\x04" + message[4:]
+
+    keys = deployment.client.generate_keys()
+    request = deployment.client.encrypt(deployment.codes[:3])
+    response = deployment.evaluator.run(request, keys)
+    with pytest.raises(ProtocolError, match="request"):
+        deployment.evaluator.run(damaged(request), keys)
+    with pytest.raises(ProtocolError, match="evaluation_keys"):
+        deployment.evaluator.run(request, damaged(keys))
+    with pytest.raises(ProtocolError, match="response"):
+        deployment.client.decrypt(damaged(response))
+    with pytest.raises(ProtocolError, match="kind"):
+        deployment.evaluator.run(response, keys)
