@@ -1,6 +1,7 @@
 """Encrypted tree ensembles on real data: seconds, sizes and exactness as one table.
 
-``python -m benchmarks.trees [--only KEY ...] [--repeat 5] [--rows N] [--n-jobs N] [--markdown] [--json FILE] [--check]``
+``python -m benchmarks.trees [--only KEY ...] [--repeat 5] [--rows N] [--n-jobs N] [--markdown] [--json FILE]
+[--check]``
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ def program_digest(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> str:
     """Hexadecimal SHA-256 of a quantized ensemble and its settings."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, value in asdict(ensemble).items():
-        content = np.ascontiguousarray(value) if isinstance(value, np.ndarray) else repr(value).encode()
         digest.update(name.encode())
-        digest.update(content)
+        digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return digest.hexdigest()

@@ -22,8 +22,8 @@ class Link:
     ----------
     name : str
         ``"identity"``, ``"exp"``, ``"expit"`` (regression), ``"average"`` (regression forests),
-        ``"sigmoid"`` (binary margin), ``"softmax"``, ``"ovr"`` (multi-class, one sigmoid a class,
-        normalized), ``"average_proba"`` (classification trees and forests) or ``"isolation"``.
+        ``"sigmoid"`` (binary margin), ``"softmax"``, ``"ovr"`` (multi-class, one sigmoid a class
+        that need not sum to 1), ``"average_proba"`` (classification trees and forests) or ``"isolation"``.
     n_trees : int, default=1
         Divisor of the averages.
     class_counts : tuple of int, default=()
@@ -31,7 +31,9 @@ class Link:
         ``k - 1`` score columns, those of the classes 1 to ``k - 1``: class 0 has what is left.
     positive_on_tie : bool, default=False
         Whether a binary margin of exactly 0 means the second class.
-    divisor, offset : float, default=1.0, 0.0
+    divisor : float, default=1.0
+        Of the margin, for ``"sigmoid"`` and ``"ovr"``; for ``"isolation"`` see ``offset``.
+    offset : float, default=0.0
         For ``"isolation"``: ``-2 ** (-score / divisor) - offset``.
     """
 
@@ -69,22 +71,41 @@ class Link:
             margin = scores[:, :1]
             return (margin >= 0 if self.positive_on_tie else margin > 0).astype(np.intp)
         if self.name == "average_proba":
-            return np.column_stack([p.argmax(axis=1) for p in self.split_outputs(self.apply(scores))])
+            return np.column_stack([p.argmax(axis=1) for p in self._split_outputs(self.apply(scores))])
         return scores.argmax(axis=1)[:, None]
+
+    def labels(self, scores: np.ndarray, classes: np.ndarray | list[np.ndarray]) -> np.ndarray:
+        """Predicted labels, shape (n_rows,), or (n_rows, n_outputs) if ``classes`` is a list."""
+        indices = self.class_indices(scores)
+        if not isinstance(classes, list):
+            return classes[indices[:, 0]]
+        return np.column_stack([of_output[column] for of_output, column in zip(classes, indices.T, strict=True)])
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray | list[np.ndarray]:
+        """Class probabilities, shape (n_rows, n_classes), or a list of them if there are several outputs."""
+        proba = self.apply(scores)
+        return self._split_outputs(proba) if len(self.class_counts) > 1 else proba
+
+    def values(self, scores: np.ndarray) -> np.ndarray:
+        """Predictions of regressors and outlier detectors, shape (n_rows,) or (n_rows, n_outputs)."""
+        values = self.apply(scores)
+        return values[:, 0] if values.shape[1] == 1 else values
 
     def decision(self, scores: np.ndarray) -> np.ndarray:
         """Confidence scores as scikit-learn shapes them: (n_rows,) if binary, else (n_rows, n_classes).
 
         Margins of boosted trees; for average-probability models the difference between the two
-        class probabilities, or the probabilities themselves with more than two classes.
+        class probabilities, or the probabilities themselves with more than two classes; of an
+        isolation forest the distance from the border.
         """
+        if self.name == "isolation":
+            return self.values(scores)
         if self.name == "average_proba":
             proba = self.apply(scores)
             return proba[:, 1] - proba[:, 0] if proba.shape[1] == 2 else proba
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    def split_outputs(self, proba: np.ndarray) -> list[np.ndarray]:
-        """One array of class probabilities an output."""
+    def _split_outputs(self, proba: np.ndarray) -> list[np.ndarray]:
         return np.split(proba, np.cumsum(self.class_counts)[:-1], axis=1)
 
 
@@ -98,13 +119,8 @@ def _average_proba(link: Link, scores: np.ndarray) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def _ovr(link: Link, scores: np.ndarray) -> np.ndarray:
-    p = expit(scores)
-    return p / p.sum(axis=1, keepdims=True)
-
-
 def _sigmoid(link: Link, scores: np.ndarray) -> np.ndarray:
-    p = expit(scores[:, :1])
+    p = expit(scores[:, :1] / link.divisor)
     return np.concatenate([1.0 - p, p], axis=1)
 
 
@@ -115,7 +131,7 @@ LINKS: dict[str, Callable[[Link, np.ndarray], np.ndarray]] = {
     "average": lambda link, s: s / link.n_trees,
     "sigmoid": _sigmoid,
     "softmax": lambda link, s: softmax(s, axis=1),
-    "ovr": _ovr,
+    "ovr": lambda link, s: expit(s / link.divisor),
     "average_proba": _average_proba,
     "isolation": lambda link, s: -np.exp2(-s / link.divisor) - link.offset,
 }

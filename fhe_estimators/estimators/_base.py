@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +13,10 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..backends import Backend, Client, Program, resolve_backend
-from ..ensembles import TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
+from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
 from ..exceptions import NotCompiledError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
+from ..serving.archive import ClientModel, save_client_archive, save_server_archive
 
 #: Values of the ``fhe`` argument of every predicting method.
 FHE_MODES = ("disable", "simulate", "execute")
@@ -73,16 +75,25 @@ class BaseFHEEstimator(BaseEstimator):
     def save_server(self, path: str | os.PathLike) -> None:
         """Write what a server needs (the model, no secrets) to an archive for `serving.FHEServer`."""
         self._require_program("save_server")
-        from ..serving.archive import save_server_archive
-
-        save_server_archive(path, self)
+        save_server_archive(path, self.program_)
 
     def save_client(self, path: str | os.PathLike) -> None:
         """Write what a data owner needs (no secrets, no trees) to an archive for `serving.FHEClient`."""
         self._require_program("save_client")
-        from ..serving.archive import save_client_archive
-
-        save_client_archive(path, self)
+        quantizer = copy(self.quantizer_)
+        if hasattr(self, "feature_names_in_"):
+            quantizer.feature_names_in_ = self.feature_names_in_
+        ensemble = self.quantized_ensemble_
+        model = ClientModel(
+            spec=self.program_.client_spec,
+            quantizer=quantizer,
+            link=ensemble.link,
+            base_score=ensemble.base_score,
+            score_scale=ensemble.score_scale,
+            row_checks=self._row_checks(),
+            classes=getattr(self, "classes_", None),
+        )
+        save_client_archive(path, model)
 
     @abstractmethod
     def _make_estimator(self) -> Any:
@@ -142,12 +153,20 @@ class BaseFHEEstimator(BaseEstimator):
 
     def _validate_rows(self, X: Any) -> np.ndarray:
         """Rows to predict, accepted or refused as the source library does."""
+        return validate_data(self, X, reset=False, **self._row_checks())
+
+    def _row_checks(self) -> dict[str, Any]:
+        """``dtype`` and ``ensure_all_finite`` for scikit-learn's validation of rows."""
         ensemble, on_bins = self.ensemble_, self.quantizer_.trains_on_bins
         # Trees of scikit-learn itself compare float32 with <=; they alone refuse infinite values.
         infinity = not on_bins and (ensemble.strict or ensemble.input_dtype == "float64")
         allowed: bool | str = not infinity and "allow-nan" if ensemble.allow_nan else True
-        dtype = [np.float64, np.float32] if on_bins else ensemble.input_dtype
-        return validate_data(self, X, reset=False, dtype=dtype, ensure_all_finite=allowed)
+        return {"dtype": ["float64", "float32"] if on_bins else ensemble.input_dtype, "ensure_all_finite": allowed}
+
+    @property
+    def _link(self) -> Link:
+        check_is_fitted(self, "quantized_ensemble_")
+        return self.quantized_ensemble_.link
 
     def _scores(self, X: Any, fhe: str) -> np.ndarray:
         """Real scores, shape (n_rows, n_scores), computed in one of `FHE_MODES`."""
@@ -169,7 +188,7 @@ class BaseFHEEstimator(BaseEstimator):
         return client.decrypt(evaluator.run(client.encrypt(codes), client.evaluation_keys))
 
     def _client(self) -> Client:
-        """This process's client of the program; its keys are made on first use and never leave it."""
+        """Client of the program in this process; its keys are made on first use and never leave it."""
         process, client = self.__dict__.get("_process_client", (None, None))
         if process != os.getpid():
             client = self.backend_.client(self.program_.client_spec, verbose=self.verbose)

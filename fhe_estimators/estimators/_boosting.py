@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ..backends import Backend
+from ..quantizers import FeatureQuantizer
 from ..utils import import_optional
 from ._base import BaseFHEEstimator
 from ._mixins import FHEClassifierMixin, FHERegressorMixin
@@ -52,10 +54,10 @@ class _GradientBoosting(BaseFHEEstimator):
         max_depth: int | None = 3,
         learning_rate: float = 0.3,
         estimator_params: dict[str, Any] | None = None,
-        quantizer="threshold",
-        backend="ckks",
+        quantizer: str | FeatureQuantizer = "threshold",
+        backend: str | Backend = "ckks",
         device: str = "cpu",
-        random_state=None,
+        random_state: Any = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ):

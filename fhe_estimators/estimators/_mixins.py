@@ -67,10 +67,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             Ties are broken as the source library breaks them.
         """
-        indices = self._link.class_indices(self._scores(X, fhe))
-        if not isinstance(self.classes_, list):
-            return self.classes_[indices[:, 0]]
-        return np.column_stack([classes[column] for classes, column in zip(self.classes_, indices.T, strict=True)])
+        return self._link.labels(self._scores(X, fhe), self.classes_)
 
     def predict_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
         """Class probabilities, in the order of `classes_`.
@@ -84,8 +81,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         -------
         probabilities : ndarray of shape (n_rows, n_classes), or a list of them, one an output
         """
-        probabilities = self._link.apply(self._scores(X, fhe))
-        return self._link.split_outputs(probabilities) if isinstance(self.classes_, list) else probabilities
+        return self._link.probabilities(self._scores(X, fhe))
 
     def predict_log_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
         """Logarithms of `predict_proba`, of the same shape."""
@@ -113,11 +109,6 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
         """Accuracy of `predict` on rows ``X`` with labels ``y``."""
         return accuracy_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
-
-    @property
-    def _link(self):
-        check_is_fitted(self, "quantized_ensemble_")
-        return self.quantized_ensemble_.link
 
     def _encode_targets(self, model: Any, y: np.ndarray) -> np.ndarray:
         # XGBoost wants labels 0 to n_classes - 1; the other libraries take any label.
@@ -174,9 +165,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         -------
         values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         """
-        scores = self._scores(X, fhe)
-        values = self.quantized_ensemble_.link.apply(scores)
-        return values[:, 0] if values.shape[1] == 1 else values
+        return self._link.values(self._scores(X, fhe))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
         """Coefficient of determination of `predict` on rows ``X`` with targets ``y``."""

@@ -115,8 +115,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         X : array-like of shape (n_rows, n_features)
         fhe : {"disable", "simulate", "execute"}, default="disable"
         """
-        scores = self._scores(X, fhe)
-        return self.quantized_ensemble_.link.apply(scores)[:, 0]
+        return self._link.decision(self._scores(X, fhe))
 
     def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
         """+1 for inliers, -1 for outliers, shape (n_rows,); a score on the border is an inlier.
@@ -132,7 +131,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
     def _normality(self, sums: np.ndarray) -> np.ndarray:
         scores = scores_from_sums(self.quantized_ensemble_, sums)
-        return replace(self.quantized_ensemble_.link, offset=0.0).apply(scores)[:, 0]
+        return replace(self._link, offset=0.0).decision(scores)
 
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
         """Only ever its own `IsolationForest`."""

@@ -39,7 +39,7 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
     """
     largest = max(float(np.abs(bound).max()) for bound in ensemble.score_bounds())
     exponent = score_bits - 1 - int(np.ceil(np.log2(largest))) if largest > 0 else 0
-    exponent = min(max(exponent, -900), 900)  # keep the scale a normal float64
+    exponent = min(max(exponent, -1020), 1020)  # keep the scale a normal float64
     scale = 2.0**exponent
     values = np.where(ensemble.is_leaf[:, None], ensemble.value, 0.0)
     return replace(ensemble, value=np.rint(values * scale).astype(np.int64), score_scale=scale)

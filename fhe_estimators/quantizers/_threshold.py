@@ -65,4 +65,5 @@ def _right_edges(ensemble: TreeEnsemble) -> np.ndarray:
     if not ensemble.strict:
         return ensemble.threshold
     typed = ensemble.threshold.astype(ensemble.input_dtype)
-    return np.nextafter(typed, typed.dtype.type(-np.inf)).astype(np.float64)
+    with np.errstate(over="ignore"):  # below the smallest finite number comes -inf, as it should
+        return np.nextafter(typed, typed.dtype.type(-np.inf)).astype(np.float64)

@@ -104,10 +104,18 @@ def test_a_client_refuses_to_be_pickled(deployment):
 
 def test_describe_says_what_users_ask(deployment):
     description = deployment.program.describe()
-    for key in (
-        "scheme security_bits poly_modulus_degree depth n_ciphertexts upload_bytes download_bytes "
-        "evaluation_key_bytes server_sees client_learns"
-    ).split():
+    for key in [
+        "scheme",
+        "security_bits",
+        "poly_modulus_degree",
+        "depth",
+        "n_ciphertexts",
+        "upload_bytes",
+        "download_bytes",
+        "evaluation_key_bytes",
+        "server_sees",
+        "client_learns",
+    ]:
         assert key in description
 
 

@@ -85,17 +85,7 @@ def test_dyadic_values_stay_exact(values):
     np.testing.assert_array_equal(quantized.value / quantized.score_scale, ensemble.value)
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        0.0,
-        1e-300,
-        1e-30,
-        1e30,
-        1e250,
-        pytest.param(1e300, marks=pytest.mark.xfail(strict=True, reason="the clamped scale overflows int64")),
-    ],
-)
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1e-30, 1e30, 1e250, 1e300])
 def test_extreme_magnitudes(size):
     quantized = quantize_leaves(forest_of_leaves(np.array([[0.0, size]])), 20)
     assert np.isfinite(quantized.score_scale) and quantized.score_scale > 0

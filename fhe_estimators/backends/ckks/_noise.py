@@ -68,7 +68,7 @@ class RingNoise:
         """A bit after unpacking ``2 ** expansion_log2`` of them from one ciphertext."""
         variance = self.fresh**2
         for _ in range(expansion_log2):
-            variance = 2 * variance + self.key_switching ** 2
+            variance = 2 * variance + self.key_switching**2
         return variance**0.5
 
 

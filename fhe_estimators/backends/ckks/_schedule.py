@@ -28,7 +28,6 @@ from ...ensembles import TreeEnsemble
 from ._polynomial import CONSTANT, Branch, LinearForm, Sum, merge_trees, total_linear
 from ._tests import TestTable
 
-
 #: Level of the sum over all branches.
 OUTPUT_LEVEL = 1
 

@@ -134,7 +134,9 @@ class CKKSClient(Client):
     ) -> np.ndarray:
         sums = np.empty((n_rows, len(constants)), dtype=np.int64)
         for score, constant in enumerate(constants):
-            sums[:, score] = self._decrypt_sums(file, decryptor, next(blobs), k)[:n_rows] if constant is None else constant
+            sums[:, score] = (
+                self._decrypt_sums(file, decryptor, next(blobs), k)[:n_rows] if constant is None else constant
+            )
         return sums
 
     def _decrypt_sums(self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int) -> np.ndarray:

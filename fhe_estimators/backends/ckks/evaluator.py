@@ -153,9 +153,7 @@ def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, level: i
     return ciphertext
 
 
-def _at_scale(
-    context: CKKSContext, group: PackedGroup, parts: list[seal.Ciphertext]
-) -> dict[int, seal.Ciphertext]:
+def _at_scale(context: CKKSContext, group: PackedGroup, parts: list[seal.Ciphertext]) -> dict[int, seal.Ciphertext]:
     """Inputs at the exact scale the program counts on (a message cannot set its own)."""
     for part in parts:
         part.scale = context.bit_scale(group.level)

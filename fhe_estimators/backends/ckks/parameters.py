@@ -114,9 +114,8 @@ def select_parameters(
     for degree in RING_DEGREES:
         for bits, expansion, special_bits in product(score_bits, expansions, special):
             candidate = _fit_ring(degree, n_levels, bits, special_bits, expansion)
-            if candidate is not None:
-                if ERROR_STDS * predicted_error_std(candidate, noise.scaled(2.0**bits)) <= MAX_ERROR:
-                    return candidate
+            if candidate and ERROR_STDS * predicted_error_std(candidate, noise.scaled(2.0**bits)) <= MAX_ERROR:
+                return candidate
     raise ParameterSelectionError(
         f"No 128-bit secure CKKS ring evaluates {n_levels} multiplicative levels at {min(score_bits)} bits of score "
         f"precision. Use shallower trees (max_depth), fewer trees, or a backend without a depth limit."

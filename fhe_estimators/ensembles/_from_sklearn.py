@@ -1,0 +1,188 @@
+"""Importer of scikit-learn's trees, forests, gradient boosting and isolation forests."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+)
+from sklearn.ensemble._forest import BaseForest, ForestClassifier
+from sklearn.tree import BaseDecisionTree
+from sklearn.utils import get_tags
+
+from ..exceptions import UnsupportedModelError
+from ._assembly import SourceTree, assemble
+from ._ensemble import TreeEnsemble
+from ._links import Link
+
+EULER_GAMMA = float(np.euler_gamma)
+
+
+@singledispatch
+def import_model(model: Any) -> TreeEnsemble:
+    """Import a fitted model of scikit-learn (or of a subclass of one)."""
+    raise UnsupportedModelError(
+        f"{type(model).__name__} is not a tree ensemble that can be imported: use a DecisionTree, RandomForest, "
+        "ExtraTrees, GradientBoosting, HistGradientBoosting or IsolationForest model."
+    )
+
+
+@import_model.register
+def _(model: BaseDecisionTree) -> TreeEnsemble:
+    return _averaged([model], model, is_classifier=hasattr(model, "classes_"))
+
+
+@import_model.register
+def _(model: BaseForest) -> TreeEnsemble:
+    if not hasattr(model, "n_outputs_") or (not isinstance(model, ForestClassifier) and not hasattr(model, "predict")):
+        raise UnsupportedModelError(f"{type(model).__name__} does not predict.")
+    return _averaged(list(model.estimators_), model, is_classifier=isinstance(model, ForestClassifier))
+
+
+def _averaged(estimators: list[Any], model: Any, *, is_classifier: bool) -> TreeEnsemble:
+    """A tree or a forest: the average of its trees' class probabilities or values."""
+    if is_classifier:
+        counts = tuple(int(n) for n in np.atleast_1d(model.n_classes_))
+        trees = [_tree(e.tree_, _later_class_probabilities(e.tree_.value, counts)) for e in estimators]
+        link = Link("average_proba", n_trees=len(trees), class_counts=counts)
+    else:
+        trees = [_tree(e.tree_, e.tree_.value[:, :, 0]) for e in estimators]
+        link = Link("average", n_trees=len(trees))
+    return _ensemble(model, trees, np.zeros(trees[0].value.shape[1]), link)
+
+
+def _later_class_probabilities(value: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
+    """Probabilities of the classes 1, 2, ... of each output, shape (n_nodes, sum(counts) - n_outputs).
+
+    A column of zeros is kept if every output has a single class.
+    """
+    proba = value / value.sum(axis=2, keepdims=True)
+    columns = [proba[:, output, 1:n] for output, n in enumerate(counts)]
+    later = np.concatenate(columns, axis=1)
+    return later if later.shape[1] else np.zeros((len(value), 1))
+
+
+@import_model.register
+def _(model: GradientBoostingClassifier | GradientBoostingRegressor) -> TreeEnsemble:
+    if not (isinstance(model.init_, (DummyClassifier, DummyRegressor)) or model.init_ == "zero"):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} with init={model.init!r} starts from another model's predictions: "
+            "train with init=None or init='zero'."
+        )
+    prior = model._raw_predict_init(np.zeros((1, model.n_features_in_))).astype(np.float64)[0]
+    trees = [
+        _tree(e.tree_, model.learning_rate * e.tree_.value[:, :, 0], column=column)
+        for stage in model.estimators_
+        for column, e in enumerate(stage)
+    ]
+    if isinstance(model, GradientBoostingRegressor):
+        link = Link("identity")
+    elif len(prior) > 1:
+        link = Link("softmax")
+    else:
+        link = Link("sigmoid", positive_on_tie=True, divisor=0.5 if model.loss == "exponential" else 1.0)
+    return _ensemble(model, trees, prior, link)
+
+
+@import_model.register
+def _(model: IsolationForest) -> TreeEnsemble:
+    trees = []
+    for estimator, features in zip(model.estimators_, model.estimators_features_, strict=True):
+        tree = estimator.tree_
+        path_length = _node_depths(tree) + _average_path_length(tree.n_node_samples)
+        trees.append(_tree(tree, path_length[:, None], features=features))
+    divisor = len(trees) * float(_average_path_length(np.array([model.max_samples_]))[0])
+    # From one sample there is nothing to isolate: scikit-learn scores every row 2 ** -1.
+    prior = np.zeros(1) if divisor else np.ones(1)
+    link = Link("isolation", divisor=divisor or 1.0, offset=float(model.offset_))
+    return _ensemble(model, trees, prior, link)
+
+
+def _node_depths(tree: Any) -> np.ndarray:
+    depth = np.zeros(tree.node_count)
+    for node in np.flatnonzero(tree.children_left >= 0):  # parents come before their children
+        depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
+    return depth
+
+
+def _average_path_length(n_samples: np.ndarray) -> np.ndarray:
+    """Average path length of an unsuccessful search in a binary search tree of ``n_samples``.
+
+    Equation 1 of Liu, Ting and Zhou, "Isolation Forest", ICDM 2008, with the harmonic number as
+    scikit-learn approximates it.
+    """
+    n = np.maximum(n_samples, 2).astype(np.float64)
+    average = 2.0 * (np.log(n - 1.0) + EULER_GAMMA) - 2.0 * (n - 1.0) / n
+    return np.select([n_samples <= 1, n_samples == 2], [0.0, 1.0], average)
+
+
+@import_model.register
+def _(model: HistGradientBoostingClassifier | HistGradientBoostingRegressor) -> TreeEnsemble:
+    if model.is_categorical_ is not None and np.any(model.is_categorical_):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} splits on categories: encode them as numbers before training "
+            "(OrdinalEncoder or OneHotEncoder) and set categorical_features=None."
+        )
+    trees = [
+        _histogram_tree(predictor.nodes, column)
+        for stage in model._predictors
+        for column, predictor in enumerate(stage)
+    ]
+    prior = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(-1)
+    return _ensemble(model, trees, prior, _histogram_link(model, len(prior)), input_dtype="float64")
+
+
+def _histogram_link(model: Any, n_scores: int) -> Link:
+    if isinstance(model, HistGradientBoostingClassifier):
+        return Link("sigmoid" if n_scores == 1 else "softmax")
+    return Link("exp" if model.loss in ("poisson", "gamma") else "identity")
+
+
+def _histogram_tree(nodes: np.ndarray, column: int) -> SourceTree:
+    leaf = nodes["is_leaf"].astype(bool)
+    return SourceTree(
+        feature=nodes["feature_idx"],
+        threshold=nodes["num_threshold"],
+        left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
+        right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
+        missing_right=~nodes["missing_go_to_left"].astype(bool),
+        value=nodes["value"][:, None],
+        column=column,
+    )
+
+
+def _tree(tree: Any, value: np.ndarray, column: int = 0, features: np.ndarray | None = None) -> SourceTree:
+    """A ``sklearn.tree._tree.Tree``; ``features`` are the columns it was trained on, if not all."""
+    leaf = tree.children_left < 0
+    feature = np.where(leaf, 0, tree.feature)
+    return SourceTree(
+        feature=feature if features is None else np.asarray(features)[feature],
+        threshold=tree.threshold,
+        left=np.where(leaf, -1, tree.children_left),
+        right=np.where(leaf, -1, tree.children_right),
+        missing_right=~tree.missing_go_to_left.astype(bool),
+        value=value,
+        column=column,
+    )
+
+
+def _ensemble(
+    model: Any, trees: list[SourceTree], prior: np.ndarray, link: Link, input_dtype: str = "float32"
+) -> TreeEnsemble:
+    return assemble(
+        trees,
+        n_features=model.n_features_in_,
+        n_scores=len(prior),
+        base_score=prior,
+        link=link,
+        input_dtype=input_dtype,
+        allow_nan=get_tags(model).input_tags.allow_nan,
+    )

@@ -1,0 +1,47 @@
+"""One entry point for every library whose trees can be imported."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from ..exceptions import UnsupportedModelError
+from ._ensemble import TreeEnsemble
+
+#: Top-level package that defines a model's class -> our module that reads it. The library itself is
+#: never imported to find out: a model of that library can only exist if it is.
+_MODULES = {"sklearn": "_from_sklearn", "xgboost": "_from_xgboost", "lightgbm": "_from_lightgbm"}
+
+
+def ensemble_from_model(model: Any) -> TreeEnsemble:
+    """Trees of a fitted scikit-learn, XGBoost or LightGBM model, in floats.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted decision tree, random forest, extra trees, (histogram) gradient boosting or isolation
+        forest of scikit-learn, or an XGBoost or LightGBM classifier or regressor.
+
+    Returns
+    -------
+    ensemble : TreeEnsemble
+        Its scores under its link equal the model's predictions to float rounding.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the model, or something it uses (categorical splits, linear leaves, a custom objective, ...),
+        cannot be represented exactly.
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
+    """
+    for cls in type(model).__mro__:
+        module = _MODULES.get(cls.__module__.partition(".")[0])
+        if module is not None and cls.__name__ != "BaseEstimator" and not cls.__name__.endswith("Mixin"):
+            check_is_fitted(model)
+            return import_module(f".{module}", __package__).import_model(model)
+    raise UnsupportedModelError(
+        f"Cannot import a {type(model).__name__}: use a fitted tree model of scikit-learn, XGBoost or LightGBM."
+    )

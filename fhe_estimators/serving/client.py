@@ -1,0 +1,124 @@
+"""The data owner's half of a deployment: the secret key lives and dies here."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from ..backends import resolve_backend
+from .archive import ClientModel, load_client_archive
+
+
+class FHEClient:
+    """Encrypts rows for a server and decrypts its answers.
+
+    Parameters
+    ----------
+    model : ClientModel
+        From `load`.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Attributes
+    ----------
+    classes_ : ndarray, list of ndarray or None
+        Labels of a classifier.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators import FHEDecisionTreeClassifier
+    >>> from fhe_estimators.serving import FHEClient, FHEServer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEDecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y).compile()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     clf.save_server(os.path.join(folder, "model.server.fhe"))
+    ...     clf.save_client(os.path.join(folder, "model.client.fhe"))
+    ...     server = FHEServer.load(os.path.join(folder, "model.server.fhe"))
+    ...     client = FHEClient.load(os.path.join(folder, "model.client.fhe"))
+    >>> evaluation_keys = client.generate_keys()
+    >>> response = server.run(client.encrypt(X[::60]), evaluation_keys)
+    >>> client.decrypt_predict(response)
+    array([0, 1, 2])
+    """
+
+    def __init__(self, model: ClientModel, *, verbose: int = 0):
+        self._model = model
+        self._client = resolve_backend(model.spec.backend).client(model.spec, verbose=verbose)
+        self.classes_ = model.classes
+        self.n_features_in_ = model.quantizer.n_features_in_
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, *, verbose: int = 0) -> FHEClient:
+        """Read an archive written by an estimator's ``save_client``.
+
+        Raises
+        ------
+        ProtocolError
+            If the file is damaged, of another kind or of a later format version.
+        """
+        return cls(load_client_archive(path), verbose=verbose)
+
+    def generate_keys(self) -> bytes:
+        """Make fresh keys; the secret one stays in this object, the evaluation keys are returned."""
+        return self._client.generate_keys()
+
+    @property
+    def evaluation_keys(self) -> bytes:
+        """The public evaluation keys, for the server."""
+        return self._client.evaluation_keys
+
+    def encrypt(self, X: Any) -> bytes:
+        """Quantize and encrypt rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            As for the estimator's ``predict``: same columns, NaN where the model accepts it.
+
+        Returns
+        -------
+        request : bytes
+        """
+        quantizer = self._model.quantizer
+        codes = quantizer.transform(X)  # checks the names and the number of columns
+        check_array(X, **self._model.row_checks)
+        return self._client.encrypt(codes)
+
+    def decrypt_predict(self, response: bytes) -> np.ndarray:
+        """What the estimator's ``predict`` returns: labels, values, or +1 and -1 of an outlier detector.
+
+        Raises
+        ------
+        DecryptionError
+            If the answer was not computed by the program on this client's request.
+        ProtocolError
+            If the response is malformed, truncated or altered.
+        """
+        scores, link = self._scores(response), self._model.link
+        if self.classes_ is not None:
+            return link.labels(scores, self.classes_)
+        if link.name == "isolation":
+            return np.where(link.decision(scores) < 0, -1, 1)
+        return link.values(scores)
+
+    def decrypt_proba(self, response: bytes) -> np.ndarray | list[np.ndarray]:
+        """What a classifier's ``predict_proba`` returns."""
+        if self.classes_ is None:
+            raise AttributeError("decrypt_proba is for classifiers: use decrypt_predict or decrypt_scores.")
+        return self._model.link.probabilities(self._scores(response))
+
+    def decrypt_scores(self, response: bytes) -> np.ndarray:
+        """What ``decision_function`` returns; of a regressor, its scores before the link function."""
+        return self._model.link.decision(self._scores(response))
+
+    def _scores(self, response: bytes) -> np.ndarray:
+        return self._model.base_score + self._client.decrypt(response) / self._model.score_scale
+
+    def __reduce__(self):
+        raise TypeError("An FHEClient holds a secret key and cannot be pickled. Keep its archive and make new keys.")

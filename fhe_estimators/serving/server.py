@@ -1,0 +1,76 @@
+"""The server's half of a deployment. Reaches no code that holds secret keys or decrypts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..backends import Program, resolve_backend
+from .archive import load_server_archive
+
+
+class FHEServer:
+    """Scores encrypted rows with a model loaded from a server archive.
+
+    Parameters
+    ----------
+    program : Program
+        Compiled model, from `load` or a compiled estimator's ``program_``.
+    n_jobs : int, default=None
+        Processes over the batches of a request.
+    verbose : int, default=0
+        Progress bars if positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators import FHEDecisionTreeClassifier
+    >>> from fhe_estimators.serving import FHEServer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEDecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y).compile()
+    >>> FHEServer(clf.program_).describe()["security_bits"]
+    128
+    """
+
+    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0):
+        self.program = program
+        self._evaluator = resolve_backend(program.backend).evaluator(program, n_jobs=n_jobs, verbose=verbose)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, *, n_jobs: int | None = None, verbose: int = 0) -> FHEServer:
+        """Read an archive written by an estimator's ``save_server``.
+
+        Raises
+        ------
+        ProtocolError
+            If the file is damaged, of another kind or of a later format version.
+        """
+        return cls(load_server_archive(path), n_jobs=n_jobs, verbose=verbose)
+
+    def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
+        """Encrypted rows to encrypted scores.
+
+        Parameters
+        ----------
+        request : bytes
+            From `FHEClient.encrypt`.
+        evaluation_keys : bytes
+            That client's ``evaluation_keys``. Public: they encrypt nothing and decrypt nothing.
+
+        Returns
+        -------
+        response : bytes
+            For `FHEClient.decrypt_predict` and its siblings.
+
+        Raises
+        ------
+        KeyMismatchError
+            If request, keys and model do not belong together.
+        ProtocolError
+            If a message is malformed, truncated or altered.
+        """
+        return self._evaluator.run(request, evaluation_keys)
+
+    def describe(self) -> dict[str, Any]:
+        """Security, sizes and costs, as ``program_.describe()``."""
+        return self.program.describe()
