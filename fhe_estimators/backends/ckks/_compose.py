@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tenseal.sealapi as seal
 
+from ._bits import EncryptedBit
 from ._context import CKKSContext
 from ._schedule import Schedule
 from ._tests import Recipe, TestTable
@@ -13,10 +14,10 @@ def compose_bits(
     context: CKKSContext,
     plan: Schedule,
     table: TestTable,
-    inputs: dict[int, seal.Ciphertext],
+    inputs: dict[int, EncryptedBit],
     relin_keys: seal.RelinKeys,
-) -> dict[int, seal.Ciphertext]:
-    """The bit of each used test, at the test's level and that level's bit scale.
+) -> dict[int, EncryptedBit]:
+    """The bit of each used test, at the test's level.
 
     Free where tests are inputs; otherwise a multiplication, a relinearization, a rescaling and some
     additions a test.
@@ -25,11 +26,11 @@ def compose_bits(
         return inputs
     composer = _Composer(context, inputs, relin_keys)
     used = [test for test, level in enumerate(plan.test_levels) if level > 0]
-    return {test: composer.bit(table.recipes[test], plan) for test in used}
+    return {test: EncryptedBit(composer.bit(table.recipes[test], plan), plan.circuit_level) for test in used}
 
 
 class _Composer:
-    def __init__(self, context: CKKSContext, inputs: dict[int, seal.Ciphertext], relin_keys: seal.RelinKeys):
+    def __init__(self, context: CKKSContext, inputs: dict[int, EncryptedBit], relin_keys: seal.RelinKeys):
         self.context = context
         self.inputs = inputs
         self.relin_keys = relin_keys
@@ -70,10 +71,10 @@ class _Composer:
     def _sum(self, indices: tuple[int, ...]) -> seal.Ciphertext:
         total = seal.Ciphertext()
         if len(indices) == 1:
-            only = self.inputs[indices[0]]
+            only = self.inputs[indices[0]].ciphertext
             self.evaluator.mod_switch_to(only, only.parms_id(), total)  # a copy
         else:
-            self.evaluator.add_many([self.inputs[index] for index in indices], total)
+            self.evaluator.add_many([self.inputs[index].ciphertext for index in indices], total)
         return total
 
     def _add_one(self, ciphertext: seal.Ciphertext) -> None:

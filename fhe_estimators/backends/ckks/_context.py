@@ -9,6 +9,7 @@ from typing import Any
 import tenseal.sealapi as seal
 
 from ...exceptions import ProtocolError
+from ._inputs import FACTOR
 from .parameters import CKKSParameters
 
 #: SEAL reads and writes files only: memory-backed where the system offers it.
@@ -54,9 +55,10 @@ class CKKSContext:
         top = self.parameters.n_levels
         return float(self.primes[top]) if top > 1 else 2.0**self.parameters.prime_bits
 
-    def bit_scale(self, level: int) -> float:
-        """Scale at which a bit must be to be multiplied at a level (see `_schedule`)."""
-        return float(self.primes[level + 1]) if level < self.parameters.n_levels else self.top_scale
+    def bit_scale(self, level: int, role: int) -> float:
+        """Scale of a bit that is a `FACTOR` or a `TERM` of products at a level (see `_schedule`)."""
+        factor = float(self.primes[level + 1]) if level < self.parameters.n_levels else self.top_scale
+        return factor if role == FACTOR else self.top_scale * (self.top_scale / factor)
 
 
 class SealFile:
@@ -74,15 +76,15 @@ class SealFile:
 
     def dump(self, item: Any) -> bytes:
         """Bytes of a SEAL object."""
-        self._handle.truncate(0)
         item.save(self._handle.name)
         with open(self._handle.name, "rb") as file:
             return file.read()
 
     def load(self, item: Any, context: CKKSContext, data: bytes | memoryview, what: str) -> Any:
         """Fill ``item`` from bytes, checked by SEAL against the context; `ProtocolError` otherwise."""
-        with open(self._handle.name, "wb") as file:
-            file.write(data)
+        # Overwritten in place: blobs of a request have about the same size, so no memory changes hands.
+        os.pwrite(self._handle.fileno(), data, 0)
+        os.ftruncate(self._handle.fileno(), len(data))
         try:
             item.load(context.seal_context, self._handle.name)
         except (RuntimeError, ValueError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""Evaluation of the circuit on ciphertexts. Server side: needs relinearization keys only.
+"""Evaluation of the circuit on ciphertexts. Server side: needs public evaluation keys only.
 
 Every method says what it costs; levels and scales are those of `_schedule`.
 """
@@ -6,15 +6,27 @@ Every method says what it costs; levels and scales are those of `_schedule`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import tenseal.sealapi as seal
 
+from ._bits import EncryptedBit, EncryptedBits
 from ._context import CKKSContext
+from ._inputs import FACTOR, TERM
+from ._packing import imaginary_units
 from ._polynomial import CONSTANT, Branch, LinearForm, Sum, total_linear
-from ._schedule import OUTPUT_LEVEL, Schedule
+from ._schedule import OUTPUT_LEVEL, difference_level
 
 #: Sums of products by level: to be dropped to a common level only when they are needed.
 LeveledSum = dict[int, seal.Ciphertext]
+
+
+@dataclass(frozen=True)
+class EvaluationKeys:
+    """Public keys as SEAL objects; Galois keys only where a program needs them."""
+
+    relin_keys: seal.RelinKeys
+    galois_keys: seal.GaloisKeys | None
 
 
 class Fold:
@@ -23,32 +35,33 @@ class Fold:
     Parameters
     ----------
     context : CKKSContext
-    plan : Schedule
-    bits : dict of int to seal.Ciphertext
-        The bit of each test at the test's level and that level's bit scale.
-    relin_keys : seal.RelinKeys
+    bits : EncryptedBits
+    keys : EvaluationKeys
     """
 
-    def __init__(
-        self, context: CKKSContext, plan: Schedule, bits: dict[int, seal.Ciphertext], relin_keys: seal.RelinKeys
-    ):
+    def __init__(self, context: CKKSContext, bits: EncryptedBits, keys: EvaluationKeys):
         self.context = context
-        self.plan = plan
         self.bits = bits
-        self.relin_keys = relin_keys
+        self.keys = keys
         self.evaluator = seal.Evaluator(context.seal_context)
         self.encoder = seal.CKKSEncoder(context.seal_context)
         self.sum_scale = context.top_scale**2
-        self._dropped: dict[tuple[int, int], seal.Ciphertext] = {}
-        self._scaled: dict[tuple[int, int], seal.Ciphertext] = {}
+        self._minus_units: dict[int, seal.Plaintext] = {}
 
-    def evaluate(self, total: Sum) -> seal.Ciphertext:
-        """The encrypted value of a sum that is not constant, at the output level and scale ``T``, size 2."""
+    def evaluate(self, total: Sum, *, clear_imaginary: bool) -> seal.Ciphertext:
+        """The encrypted value of a sum that is not constant, at the output level and scale ``T``, size 2.
+
+        With ``clear_imaginary``, for batches with pairs, twice the value: one more key switching.
+        """
         products = self._products(total.branches)
         result = self._collect([(products, 1)], OUTPUT_LEVEL)
         result = self._plus_linear(result, total_linear(total), OUTPUT_LEVEL, self.sum_scale)
         if result.size() > 2:
-            self.evaluator.relinearize_inplace(result, self.relin_keys)
+            self.evaluator.relinearize_inplace(result, self.keys.relin_keys)
+        if clear_imaginary:
+            conjugate = seal.Ciphertext()
+            self.evaluator.complex_conjugate(result, self.keys.galois_keys, conjugate)
+            self.evaluator.add_inplace(result, conjugate)
         return result
 
     def _products(self, branches: Iterable[Branch]) -> LeveledSum:
@@ -58,16 +71,16 @@ class Fold:
             low, high = self._products(branch.low.branches), self._products(branch.high.branches)
             product = self._multiply(branch, low, high)
             low_and_product = {**low}
-            self._add_into(low_and_product, self.plan.product_level(branch), product)
+            self._add_into(low_and_product, branch.level, product)
             for level, ciphertext in low_and_product.items():
                 self._add_into(total, level, ciphertext)
         return total
 
     def _multiply(self, branch: Branch, low: LeveledSum, high: LeveledSum) -> seal.Ciphertext:
         """``bit * (high - low)`` of size 3 at scale ``T``: one multiplication; if tall a relinearization too."""
-        level = self.plan.difference_level(branch)
+        level = difference_level(branch)
         if branch.height == 2:
-            difference = self._plus_linear(None, branch.difference, level, self.context.top_scale)
+            difference = self._plus_linear(None, branch.difference, level, self.context.bit_scale(level, TERM))
         else:
             difference = self._collect([(high, 1), (low, -1)], level)
             difference = self._plus_linear(difference, branch.difference, level, self.sum_scale)
@@ -75,9 +88,10 @@ class Fold:
             self.evaluator.rescale_to_next_inplace(difference)
             difference.scale = self.sum_scale / self.context.primes[level]
             if difference.size() > 2:
-                self.evaluator.relinearize_inplace(difference, self.relin_keys)
+                self.evaluator.relinearize_inplace(difference, self.keys.relin_keys)
+        factor = self.bits.at_scale(branch.test, branch.level, self.context.bit_scale(branch.level, FACTOR))
         product = seal.Ciphertext()
-        self.evaluator.multiply(difference, self._scaled_bit(branch.test, self.plan.product_level(branch)), product)
+        self.evaluator.multiply(difference, factor.ciphertext, product)
         product.scale = self.sum_scale
         return product
 
@@ -118,48 +132,48 @@ class Fold:
         self, result: seal.Ciphertext | None, form: LinearForm, level: int, scale: float
     ) -> seal.Ciphertext:
         """Add a linear form at a level and scale: one plain multiplication by an integer a term, no level."""
-        plain, level_id = seal.Plaintext(), self.context.level_ids[level]
+        imaginary: seal.Ciphertext | None = None
         for test, coefficient in form.items():
             if test == CONSTANT:
                 continue
-            bit = self._dropped_bit(test, level)
-            self.encoder.encode(float(coefficient) * (scale / bit.scale), level_id, 1.0, plain)
-            term = seal.Ciphertext()
-            self.evaluator.multiply_plain(bit, plain, term)
-            term.scale = scale
-            if result is None:
-                result = term
+            bit = self._term_bit(test, level, scale)
+            if bit.imaginary:
+                imaginary = self._add_multiple(imaginary, bit, coefficient, scale)
             else:
-                self.evaluator.add_inplace(result, term)
+                result = self._add_multiple(result, bit, coefficient, scale)
+        if imaginary is not None:
+            self.evaluator.multiply_plain_inplace(imaginary, self._minus_unit(level))
+            imaginary.scale = scale
+            result = imaginary if result is None else self._signed_add(result, imaginary, 1)
         assert result is not None, "a linear form over no bits is a constant, which the circuit never sums alone"
         if CONSTANT in form:
-            self.encoder.encode(float(form[CONSTANT]), level_id, scale, plain)
+            plain = seal.Plaintext()
+            self.encoder.encode(float(form[CONSTANT]), self.context.level_ids[level], scale, plain)
             self.evaluator.add_plain_inplace(result, plain)
         return result
 
-    def _dropped_bit(self, test: int, level: int) -> seal.Ciphertext:
-        """A bit at a lower level, at the scale it came with: drops primes."""
-        if level == self.plan.test_levels[test]:
-            return self.bits[test]
-        if (test, level) not in self._dropped:
-            dropped = seal.Ciphertext()
-            self.evaluator.mod_switch_to(self.bits[test], self.context.level_ids[level], dropped)
-            self._dropped[test, level] = dropped
-        return self._dropped[test, level]
+    def _term_bit(self, test: int, level: int, scale: float) -> EncryptedBit:
+        # At the scale of sums a coefficient has many more bits than it needs: any scale of the bit will do.
+        return self.bits.at_level(test, level) if scale == self.sum_scale else self.bits.at_scale(test, level, scale)
 
-    def _scaled_bit(self, test: int, level: int) -> seal.Ciphertext:
-        """A bit at a level and that level's bit scale: shared; a plain multiplication and a rescaling at most."""
-        own_level, scale = int(self.plan.test_levels[test]), self.context.bit_scale(level)
-        if self.bits[test].scale == scale:
-            return self._dropped_bit(test, level)
-        if (test, level) not in self._scaled:
-            prime = self.context.primes[own_level]
-            plain, scaled = seal.Plaintext(), seal.Ciphertext()
-            factor = round(scale * prime / self.bits[test].scale)
-            self.encoder.encode(float(factor), self.context.level_ids[own_level], 1.0, plain)
-            self.evaluator.multiply_plain(self.bits[test], plain, scaled)
-            self.evaluator.rescale_to_next_inplace(scaled)
-            scaled.scale = scale
-            self.evaluator.mod_switch_to_inplace(scaled, self.context.level_ids[level])
-            self._scaled[test, level] = scaled
-        return self._scaled[test, level]
+    def _add_multiple(
+        self, result: seal.Ciphertext | None, bit: EncryptedBit, coefficient: int, scale: float
+    ) -> seal.Ciphertext:
+        plain, term = seal.Plaintext(), seal.Ciphertext()
+        factor = float(coefficient) * (scale / bit.ciphertext.scale)
+        self.encoder.encode(factor, self.context.level_ids[bit.level], 1.0, plain)
+        self.evaluator.multiply_plain(bit.ciphertext, plain, term)
+        term.scale = scale
+        if result is None:
+            return term
+        self.evaluator.add_inplace(result, term)
+        return result
+
+    def _minus_unit(self, level: int) -> seal.Plaintext:
+        """``-X ** (N / 2)`` at a level, at scale 1: turns imaginary parts into real ones."""
+        if level not in self._minus_units:
+            plain = seal.Plaintext()
+            slots = -imaginary_units(self.context.parameters.poly_modulus_degree)
+            self.encoder.encode(slots.tolist(), self.context.level_ids[level], 1.0, plain)
+            self._minus_units[level] = plain
+        return self._minus_units[level]

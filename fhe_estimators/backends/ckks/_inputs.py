@@ -12,6 +12,9 @@ from ...ensembles import MISSING
 #: ``(c >> shift) % 2 ** width == value``, and "``c`` is missing".
 COMPARISON, DIGIT, IS_MISSING = 0, 1, 2
 
+#: What a bit is used as, which decides its scale: a factor of products, or a term of linear forms only.
+FACTOR, TERM = 0, 1
+
 
 @dataclass(frozen=True, eq=False)
 class InputTable:

@@ -1,4 +1,7 @@
-"""Packing several bits of a row into one ciphertext, and unpacking them on the server.
+"""Packing several bits of a row into one ciphertext.
+
+Few rows: unpacking on the server
+---------------------------------
 
 A batch of expansion ``k`` holds ``N / 2 ** (k + 1)`` rows and up to ``2 ** k`` bits a ciphertext. The bits of a
 ciphertext are the coefficients of ``X ** 0, X ** 1, ...``, each of them a polynomial in ``Y = X ** (2 ** k)``
@@ -9,14 +12,25 @@ The server separates the bits by rounds of Galois automorphisms ``X -> X ** (N /
 exactly the odd powers of ``X ** (2 ** j)``: sum and difference of a ciphertext and its image hold the even and
 the odd half. (S. Angel, H. Chen, K. Laine and S. Setty, "PIR with Compressed Queries and Amortized Query
 Processing", IEEE S&P 2018, section 3.3, here with rows in the slots of the subring.)
+
+Many rows: pairs
+----------------
+A slot is a complex number. Bits that are only ever terms of linear forms with real coefficients, never factors, can
+travel in pairs ``b + u c``, where ``u = X ** (N / 2)`` is ``i`` or ``-i`` in each slot: ``a (b + u c) - u d (b + u c)``
+has the real part ``a b + d c``. What ends up in the imaginary parts is cleared from the answer by adding its
+conjugate, so that it tells the client nothing. Pairs are not unpacked, hence the requests that use them are those
+with ``k = 0``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+
+from ._inputs import TERM
 
 
 def largest_expansion(n_rows: int, n_slots: int, expansion_log2: int) -> int:
@@ -34,22 +48,66 @@ def galois_elements(poly_modulus_degree: int, expansion_log2: int) -> list[int]:
     return [poly_modulus_degree // 2**j + 1 for j in range(expansion_log2)]
 
 
+def conjugation_element(poly_modulus_degree: int) -> int:
+    """The automorphism that conjugates all slots."""
+    return 2 * poly_modulus_degree - 1
+
+
 @dataclass(frozen=True)
 class PackedGroup:
-    """Inputs that travel in the same ciphertext, and their level."""
+    """Inputs that travel in the same ciphertext, and their level.
+
+    A pair consists of the real and the imaginary parts of the slots.
+    """
 
     level: int
     inputs: tuple[int, ...]
+    is_pair: bool = False
 
 
-def packed_groups(levels: np.ndarray, expansion_log2: int) -> Iterator[PackedGroup]:
-    """The ciphertexts of a batch, in the order in which they travel; inputs at level 0 are not sent."""
-    for level in sorted(set(levels.tolist()) - {0}, reverse=True):
-        inputs = np.flatnonzero(levels == level).tolist()
-        for start in range(0, len(inputs), 2**expansion_log2):
-            yield PackedGroup(level, tuple(inputs[start : start + 2**expansion_log2]))
+@dataclass(frozen=True, eq=False)
+class PackingPlan:
+    """How inputs share ciphertexts.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_inputs,), int64
+        Level of each input, 0 if it is not sent.
+    roles : ndarray of shape (n_inputs,), int64
+        `FACTOR` or `TERM`.
+    uses_pairs : bool
+        Whether terms travel in pairs.
+    """
+
+    levels: np.ndarray
+    roles: np.ndarray
+    uses_pairs: bool
+
+    def groups(self, expansion_log2: int) -> Iterator[PackedGroup]:
+        """The ciphertexts of a batch, in the order in which they travel."""
+        for level in sorted(set(self.levels.tolist()) - {0}, reverse=True):
+            inputs = np.flatnonzero(self.levels == level)
+            if expansion_log2:
+                for group in _chunks(inputs, 2**expansion_log2):
+                    yield PackedGroup(level, group)
+                continue
+            paired = (self.roles[inputs] == TERM) & self.uses_pairs
+            for (single,) in _chunks(inputs[~paired], 1):
+                yield PackedGroup(level, (single,))
+            for group in _chunks(inputs[paired], 2):
+                yield PackedGroup(level, group, is_pair=len(group) == 2)
+
+    def has_pairs(self, expansion_log2: int) -> bool:
+        """Whether a batch holds pairs, so that its answers come twice as large (see the module's docstring)."""
+        return self.uses_pairs and expansion_log2 == 0
 
 
+def _chunks(inputs: np.ndarray, size: int) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(inputs), size):
+        yield tuple(inputs[start : start + size].tolist())
+
+
+@cache
 def slot_roots(poly_modulus_degree: int) -> np.ndarray:
     """Points at which SEAL's slots evaluate a polynomial, shape (N/2,): ``zeta ** (3 ** j)``."""
     exponents = np.empty(poly_modulus_degree // 2, dtype=np.int64)
@@ -57,31 +115,42 @@ def slot_roots(poly_modulus_degree: int) -> np.ndarray:
     for j in range(len(exponents)):
         exponents[j] = power
         power = power * 3 % (2 * poly_modulus_degree)
-    return np.exp(1j * np.pi * exponents / poly_modulus_degree)
+    roots = np.exp(1j * np.pi * exponents / poly_modulus_degree)
+    roots.setflags(write=False)
+    return roots
 
 
-def pack_bits(bits: np.ndarray, expansion_log2: int, roots: np.ndarray) -> np.ndarray:
+@cache
+def imaginary_units(poly_modulus_degree: int) -> np.ndarray:
+    """Slots of ``X ** (N / 2)``, shape (N/2,): ``i`` or ``-i``, exactly."""
+    units = 1j * np.sign((slot_roots(poly_modulus_degree) ** (poly_modulus_degree // 2)).imag)
+    units.setflags(write=False)
+    return units
+
+
+def pack_bits(values: np.ndarray, group: PackedGroup, expansion_log2: int, poly_modulus_degree: int) -> np.ndarray:
     """Slot values of one ciphertext.
 
     Parameters
     ----------
-    bits : ndarray of shape (n_rows, n_bits), bool
-        At most ``len(roots) >> expansion_log2`` rows and ``2 ** expansion_log2`` bits.
-    expansion_log2 : int
-    roots : ndarray of shape (n_slots,)
-        From `slot_roots`.
+    values : ndarray of shape (n_rows, n_bits), float64
+        Scaled bits of the group, for at most ``N / 2 ** (expansion_log2 + 1)`` rows.
+    group : PackedGroup
+    expansion_log2, poly_modulus_degree : int
 
     Returns
     -------
-    slots : ndarray of shape (n_slots,), float64 if ``expansion_log2`` is 0, else complex128
+    slots : ndarray of shape (n_slots,), float64 or complex128
     """
-    n_rows = len(roots) >> expansion_log2
-    rows = np.zeros((n_rows, bits.shape[1]))
-    rows[: len(bits)] = bits
+    n_rows = poly_modulus_degree >> (expansion_log2 + 1)
+    rows = np.zeros((n_rows, values.shape[1]))
+    rows[: len(values)] = values
+    if group.is_pair:
+        return rows[:, 0] + imaginary_units(poly_modulus_degree) * rows[:, 1]
     if expansion_log2 == 0:
         return rows[:, 0]
-    powers = roots[:, None] ** np.arange(bits.shape[1])
-    return np.einsum("art,rt->ar", powers.reshape(-1, n_rows, bits.shape[1]), rows).reshape(-1)
+    powers = slot_roots(poly_modulus_degree)[:, None] ** np.arange(values.shape[1])
+    return np.einsum("art,rt->ar", powers.reshape(-1, n_rows, values.shape[1]), rows).reshape(-1)
 
 
 def rows_from_slots(slots: np.ndarray, expansion_log2: int) -> np.ndarray:

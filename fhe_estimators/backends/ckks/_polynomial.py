@@ -46,19 +46,23 @@ class Sum:
 
 @dataclass(eq=False)
 class Branch:
-    """``low + bit(test) * (high - low)`` with at least one side that depends on bits."""
+    """``low + bit(test) * (high - low)`` with at least one side that depends on bits.
+
+    ``level``, of the product, is set by the schedule.
+    """
 
     test: int
     low: Sum
     high: Sum
     key: int = -1
+    level: int = 0
 
     def __post_init__(self) -> None:
         self.height = 1 + max(self.low.height, self.high.height)
         #: Linear part of the branch's value: that of its low side, all the way down.
-        self.linear: LinearForm = _total_linear(self.low)
+        self.linear: LinearForm = total_linear(self.low)
         #: Linear part of ``high - low``; the empty test -1 carries the constant.
-        self.difference = subtract_linear(_total_linear(self.high), self.linear)
+        self.difference = subtract_linear(total_linear(self.high), self.linear)
 
 
 #: Key of the constant in the linear forms that include one.
@@ -84,10 +88,6 @@ def subtract_linear(left: LinearForm, right: LinearForm) -> LinearForm:
 
 def total_linear(total: Sum) -> LinearForm:
     """All of a sum that needs no multiplication, the constant under the key `CONSTANT`."""
-    return _total_linear(total)
-
-
-def _total_linear(total: Sum) -> LinearForm:
     form = dict(total.linear)
     if total.constant:
         form[CONSTANT] = total.constant
@@ -178,3 +178,30 @@ def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray, constants: dict[int, 
                 total.add(_Merger(ensemble, tests, constants, column).merge(roots[trees].tolist()))
         sums.append(total)
     return sums
+
+
+def imaginary_bounds(sums: list[Sum], paired: np.ndarray) -> float:
+    """Largest imaginary part of any intermediate value, in integer steps, if tests travel in pairs.
+
+    A term ``a b`` of a paired bit brings the other bit of the pair with it, ``a`` times, into the imaginary
+    part (see `_packing`). A branch has the value of one of its sides there as well.
+
+    Parameters
+    ----------
+    sums : list of Sum
+    paired : ndarray of shape (n_tests,), bool
+    """
+    largest = 0.0
+
+    def bound(total: Sum) -> float:
+        nonlocal largest
+        value = float(sum(abs(coefficient) for test, coefficient in total.linear.items() if paired[test]))
+        for branch in total.branches:
+            low, high = bound(branch.low), bound(branch.high)
+            largest = max(largest, low + high)
+            value += max(low, high)
+        return value
+
+    for total in sums:
+        largest = max(largest, bound(total))
+    return largest

@@ -25,15 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ensembles import TreeEnsemble
+from ._inputs import FACTOR, TERM
 from ._polynomial import CONSTANT, Branch, Sum, merge_trees, total_linear
 from ._tests import TestTable
 
 #: Level of the sum over all branches.
 OUTPUT_LEVEL = 1
-
-#: What a bit is encrypted for: a factor of products, at scale ``beta_l``, or linear forms only, at scale
-#: ``T / beta_l``.
-FACTOR, TERM = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +48,7 @@ class Schedule:
     test_levels : ndarray of shape (n_tests,), int64
         The level at which each test's bit is made, 0 if it is not used at all.
     test_roles : ndarray of shape (n_tests,), int64
-        `FACTOR` or `TERM`: a bit that is a factor anywhere is a `FACTOR`.
+        `FACTOR` (scale ``beta_l``) if the bit is a factor anywhere, else `TERM` (scale ``T / beta_l``).
     """
 
     sums: list[Sum]

@@ -23,7 +23,6 @@ class Unpacker:
         self.galois_keys = galois_keys
         self.evaluator = seal.Evaluator(context.seal_context)
         self.encoder = seal.CKKSEncoder(context.seal_context)
-        self._roots = slot_roots(context.parameters.poly_modulus_degree)
         self._shifts: dict[tuple[int, int], seal.Plaintext] = {}
 
     def unpack(self, packed: seal.Ciphertext, n_tests: int, level: int) -> list[seal.Ciphertext]:
@@ -51,7 +50,7 @@ class Unpacker:
         """``X ** -exponent`` at a level, at scale 1 (its coefficients are integers)."""
         if (exponent, level) not in self._shifts:
             plain = seal.Plaintext()
-            slots = (self._roots**-exponent).tolist()
-            self.encoder.encode(slots, self.context.level_ids[level], 1.0, plain)
+            slots = slot_roots(self.context.parameters.poly_modulus_degree) ** -exponent
+            self.encoder.encode(slots.tolist(), self.context.level_ids[level], 1.0, plain)
             self._shifts[exponent, level] = plain
         return self._shifts[exponent, level]

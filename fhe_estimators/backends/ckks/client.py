@@ -13,16 +13,8 @@ from ...utils import progress_bar
 from .._base import Client, ClientSpec
 from .._messages import pack_message, unpack_message
 from ._context import CKKSContext, SealFile
-from ._inputs import InputTable
-from ._packing import (
-    expansion_of_group,
-    galois_elements,
-    largest_expansion,
-    pack_bits,
-    packed_groups,
-    rows_from_slots,
-    slot_roots,
-)
+from ._inputs import FACTOR, InputTable
+from ._packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits, rows_from_slots
 from .parameters import CKKSParameters
 
 #: A decrypted leaf sum further than this from an integer was not computed by the program.
@@ -44,9 +36,8 @@ class CKKSClient(Client):
         super().__init__(spec, verbose=verbose)
         self.parameters = CKKSParameters.from_json(spec.metadata["parameters"])
         self.inputs = InputTable.from_arrays(spec.arrays)
-        self.levels = np.asarray(spec.arrays["level"])
         self.context = CKKSContext(self.parameters)
-        self._roots = slot_roots(self.parameters.poly_modulus_degree)
+        self.packing = PackingPlan(spec.arrays["level"], spec.arrays["role"], spec.metadata["uses_pairs"])
         self._secret_key: seal.SecretKey | None = None
         self._key_id = ""
         self._evaluation_keys = b""
@@ -56,7 +47,7 @@ class CKKSClient(Client):
         generator = seal.KeyGenerator(self.context.seal_context)
         self._secret_key = generator.secret_key()
         self._key_id = os.urandom(16).hex()
-        elements = galois_elements(self.parameters.poly_modulus_degree, self.parameters.expansion_log2)
+        elements = self.spec.metadata["galois_elements"]
         with SealFile() as file:
             relin = file.dump(generator.create_relin_keys())
             galois = file.dump(generator.create_galois_keys(elements)) if elements else b""
@@ -88,13 +79,21 @@ class CKKSClient(Client):
                 bits = self.inputs.bits(codes[start : start + n_slots])
                 expansion = largest_expansion(len(bits), n_slots, self.parameters.expansion_log2)
                 shapes.append([len(bits), expansion])
-                for group in packed_groups(self.levels, expansion):
-                    slots = pack_bits(bits[:, group.inputs], expansion, self._roots)
-                    scale = self.context.bit_scale(group.level) / 2 ** expansion_of_group(len(group.inputs))
+                for group in self.packing.groups(expansion):
+                    scale = self.context.bit_scale(group.level, FACTOR)
+                    values = bits[:, group.inputs] * self._relative_scales(group.inputs, group.level)
+                    slots = pack_bits(values, group, expansion, self.parameters.poly_modulus_degree)
+                    if expansion:  # every round of unpacking doubles
+                        scale /= 2 ** expansion_of_group(len(group.inputs))
                     plain = seal.Plaintext()
                     encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
                     blobs.append(file.dump(encryptor.encrypt_symmetric(plain)))
         return pack_message("request", {**self._header(), "batches": shapes}, blobs)
+
+    def _relative_scales(self, inputs: tuple[int, ...], level: int) -> np.ndarray:
+        """Scales at which inputs are due, relative to that of their ciphertext: 1 up to about 1e-7."""
+        due = [self.context.bit_scale(level, int(role)) for role in self.packing.roles[list(inputs)]]
+        return np.array(due) / self.context.bit_scale(level, FACTOR)
 
     def decrypt(self, response: bytes) -> np.ndarray:
         """Decrypt and round leaf sums.
@@ -144,7 +143,7 @@ class CKKSClient(Client):
         ciphertext = file.load(seal.Ciphertext(), self.context, blob, "answer")
         if ciphertext.parms_id() != self.context.level_ids[1]:
             raise ProtocolError("An answer of the response is at an unexpected level.")
-        ciphertext.scale = self.context.top_scale**2
+        ciphertext.scale = self.context.top_scale**2 * (2 if self.packing.has_pairs(expansion) else 1)
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         slots = np.array(seal.CKKSEncoder(self.context.seal_context).decode_double(plain))

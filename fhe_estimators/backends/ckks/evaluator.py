@@ -12,10 +12,11 @@ from ...exceptions import KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Evaluator
 from .._messages import pack_message, unpack_message
+from ._bits import EncryptedBit, EncryptedBits
 from ._compose import compose_bits
 from ._context import CKKSContext, SealFile
-from ._fold import Fold
-from ._packing import PackedGroup, packed_groups
+from ._fold import EvaluationKeys, Fold
+from ._packing import PackedGroup
 from ._unpacking import Unpacker
 from .program import CKKSProgram
 
@@ -105,7 +106,7 @@ class _PublicKeys:
         with SealFile() as file:
             self.relin_keys = file.load(seal.RelinKeys(), self.context, blobs[0], "relinearization key")
             self.galois_keys = None
-            if program.parameters.expansion_log2:
+            if program.galois_elements:
                 self.galois_keys = file.load(seal.GaloisKeys(), self.context, blobs[1], "Galois keys")
 
 
@@ -120,7 +121,7 @@ def _split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKK
     for n_rows, expansion in shapes:
         if not 0 <= expansion <= parameters.expansion_log2 or not 1 <= n_rows <= parameters.n_slots >> expansion:
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
-        n_blobs = sum(1 for _ in packed_groups(program.input_levels, expansion))
+        n_blobs = sum(1 for _ in program.packing.groups(expansion))
         batches.append(EncryptedBatch(n_rows, expansion, [bytes(blob) for blob in blobs[start : start + n_blobs]]))
         start += n_blobs
     if not batches or start != len(blobs):
@@ -131,33 +132,36 @@ def _split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKK
 def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBatch) -> list[bytes]:
     """Encrypted leaf sums of one batch: a blob for each score that is not constant."""
     plan, context = program.schedule, keys.context
-    unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
-    inputs: dict[int, seal.Ciphertext] = {}
     with SealFile() as file:
-        groups = packed_groups(program.input_levels, batch.expansion_log2)
-        for group, blob in zip(groups, batch.blobs, strict=True):
-            packed = _load_ciphertext(file, context, blob, group.level)
-            parts = [packed]
-            if unpacker is not None:
-                parts = unpacker.unpack(packed, len(group.inputs), group.level)
-            inputs.update(_at_scale(context, group, parts))
-        bits = compose_bits(context, plan, program.tests, inputs, keys.relin_keys)
-        fold = Fold(context, plan, bits, keys.relin_keys)
-        return [file.dump(fold.evaluate(total)) for total in plan.sums if total.height]
+        inputs = _load_inputs(file, program, keys, batch)
+        bits = EncryptedBits(context, compose_bits(context, plan, program.tests, inputs, keys.relin_keys))
+        fold = Fold(context, bits, EvaluationKeys(keys.relin_keys, keys.galois_keys))
+        clear_imaginary = program.packing.has_pairs(batch.expansion_log2)
+        return [file.dump(fold.evaluate(total, clear_imaginary=clear_imaginary)) for total in plan.sums if total.height]
 
 
-def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, level: int) -> seal.Ciphertext:
+def _load_inputs(
+    file: SealFile, program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBatch
+) -> dict[int, EncryptedBit]:
+    """The inputs of a batch, unpacked, at the exact scales the program counts on (a message cannot set its own)."""
+    context, inputs = keys.context, {}
+    unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
+    for group, blob in zip(program.packing.groups(batch.expansion_log2), batch.blobs, strict=True):
+        packed = _load_ciphertext(file, context, blob, group)
+        parts = [packed] * len(group.inputs)
+        if unpacker is not None:
+            parts = unpacker.unpack(packed, len(group.inputs), group.level)
+        for position, (index, part) in enumerate(zip(group.inputs, parts, strict=True)):
+            part.scale = context.bit_scale(group.level, int(program.packing.roles[index]))
+            inputs[index] = EncryptedBit(part, group.level, imaginary=group.is_pair and position == 1)
+    return inputs
+
+
+def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, group: PackedGroup) -> seal.Ciphertext:
     ciphertext = file.load(seal.Ciphertext(), context, blob, "ciphertext")
-    if ciphertext.size() != 2 or ciphertext.parms_id() != context.level_ids[level]:
+    if ciphertext.size() != 2 or ciphertext.parms_id() != context.level_ids[group.level]:
         raise ProtocolError("A ciphertext of the request has another size or level than the program expects.")
     return ciphertext
-
-
-def _at_scale(context: CKKSContext, group: PackedGroup, parts: list[seal.Ciphertext]) -> dict[int, seal.Ciphertext]:
-    """Inputs at the exact scale the program counts on (a message cannot set its own)."""
-    for part in parts:
-        part.scale = context.bit_scale(group.level)
-    return dict(zip(group.inputs, parts, strict=True))
 
 
 _worker_evaluator: CKKSEvaluator | None = None

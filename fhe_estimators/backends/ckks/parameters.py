@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from ...exceptions import ParameterSelectionError, ProtocolError
 from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security
 from ._noise import ERROR_STDS, MAX_ERROR, CircuitNoise, RingNoise
@@ -66,6 +68,15 @@ class CKKSParameters:
             return cls(**{**values, "base_bits": tuple(values["base_bits"])})
         except (KeyError, TypeError) as error:
             raise ProtocolError(f"The CKKS parameters are malformed: {error}.") from error
+
+    def fits(self, imaginary: float) -> bool:
+        """Whether slots may have imaginary parts up to ``imaginary`` integer steps without wrapping around.
+
+        Sums are below ``2 ** score_bits``, differences of sums, and sums of conjugates, twice as large.
+        """
+        return float(np.hypot(2.0 ** (self.score_bits + 1), imaginary)) < 0.9 * 2.0 ** (
+            self.score_bits + _HEADROOM_BITS - 1
+        )
 
     @property
     def coeff_modulus_bits(self) -> tuple[int, ...]:

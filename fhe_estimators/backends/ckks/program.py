@@ -13,7 +13,10 @@ from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantize
 from .._base import ClientSpec, Program
 from .._digest import program_digest
 from .._security import SECURITY_BITS
+from ._inputs import FACTOR, TERM
 from ._noise import CircuitNoise, bit_sensitivities
+from ._packing import PackingPlan, conjugation_element, galois_elements
+from ._polynomial import imaginary_bounds
 from ._schedule import Schedule, schedule
 from ._sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
 from ._tests import TestTable, tests_of_ensemble
@@ -47,7 +50,7 @@ def compile_program(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout:
     )
     learned = quantizer.client_learns + "; the multiplicative depth"
     if not table.hides_bins:
-        learned += "; the level at which each comparison is used"
+        learned += "; the level at which each comparison is used, and whether it is a factor of a product"
     return CKKSProgram(ensemble, parameters, quantizer.hidden_code_bits, learned)
 
 
@@ -104,12 +107,30 @@ class CKKSProgram(Program):
         """The circuit."""
         return schedule(self.ensemble, self.tests)
 
-    @property
-    def input_levels(self) -> np.ndarray:
-        """Level at which each input is encrypted, shape (n_inputs,); 0 if it is not sent."""
+    @cached_property
+    def packing(self) -> PackingPlan:
+        """Level and role of each input, and how inputs share ciphertexts."""
         if self.tests.hides_bins:
-            return np.full(len(self.tests.inputs), self.parameters.n_levels)
-        return self.schedule.test_levels
+            n_inputs = len(self.tests.inputs)
+            return PackingPlan(np.full(n_inputs, self.parameters.n_levels), np.full(n_inputs, FACTOR), False)
+        levels, roles = self.schedule.test_levels, self.schedule.test_roles
+        paired = (roles == TERM) & (levels > 0)
+        worth_it = np.count_nonzero(paired) // 2 > self.n_answers
+        return PackingPlan(
+            levels, roles, worth_it and self.parameters.fits(imaginary_bounds(self.schedule.sums, paired))
+        )
+
+    @property
+    def galois_elements(self) -> list[int]:
+        """Automorphisms that the server applies."""
+        degree = self.parameters.poly_modulus_degree
+        elements = galois_elements(degree, self.parameters.expansion_log2)
+        return [*elements, conjugation_element(degree)] if self.packing.uses_pairs else elements
+
+    @property
+    def n_answers(self) -> int:
+        """Ciphertexts of a batch's response: one a score that is not constant."""
+        return sum(total.height > 0 for total in self.schedule.sums)
 
     @cached_property
     def program_id(self) -> str:
@@ -127,8 +148,13 @@ class CKKSProgram(Program):
         return ClientSpec(
             backend=self.backend,
             program_id=self.program_id,
-            metadata={"parameters": asdict(self.parameters), "n_scores": self.ensemble.n_scores},
-            arrays={**self.tests.inputs.to_arrays(), "level": self.input_levels},
+            metadata={
+                "parameters": asdict(self.parameters),
+                "n_scores": self.ensemble.n_scores,
+                "uses_pairs": self.packing.uses_pairs,
+                "galois_elements": self.galois_elements,
+            },
+            arrays={**self.tests.inputs.to_arrays(), "level": self.packing.levels, "role": self.packing.roles},
         )
 
     def predicted_error_std(self) -> float:
@@ -137,13 +163,7 @@ class CKKSProgram(Program):
 
     def describe(self) -> dict[str, Any]:
         p, plan = self.parameters, self.schedule
-        used = self.input_levels[self.input_levels > 0]
-        n_answers = sum(total.height > 0 for total in plan.sums)
-        per_batch = sum(seeded_ciphertext_bytes(p, int(level)) for level in used)
-        packed = [-(-int(np.sum(used == level)) // 2**p.expansion_log2) for level in np.unique(used)]
-        small = sum(
-            n * seeded_ciphertext_bytes(p, int(level)) for n, level in zip(packed, np.unique(used), strict=True)
-        )
+        batch, small = ([g.level for g in self.packing.groups(k)] for k in (0, p.expansion_log2))
         return {
             "scheme": "CKKS (SEAL), leaf sums rounded to exact integers",
             "security_bits": SECURITY_BITS,
@@ -156,12 +176,12 @@ class CKKSProgram(Program):
             "n_relinearizations": plan.n_relinearizations(),
             "n_tests": len(self.tests),
             "rows_per_batch": p.n_slots,
-            "n_ciphertexts": len(used),
-            "upload_bytes": per_batch,
-            "download_bytes": n_answers * public_ciphertext_bytes(p, 1),
+            "n_ciphertexts": len(batch),
+            "upload_bytes": sum(seeded_ciphertext_bytes(p, level) for level in batch),
+            "download_bytes": self.n_answers * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": p.n_slots >> p.expansion_log2,
-            "small_request_bytes": small,
-            "evaluation_key_bytes": relin_key_bytes(p) + p.expansion_log2 * galois_key_bytes(p),
+            "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
+            "evaluation_key_bytes": relin_key_bytes(p) + len(self.galois_elements) * galois_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns,
         }

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhe_estimators.backends.ckks._polynomial import CONSTANT, Sum, total_linear
-from fhe_estimators.backends.ckks._schedule import iterate_branches, schedule
+from fhe_estimators.backends.ckks._schedule import difference_level, iterate_branches, schedule
 from fhe_estimators.backends.ckks._tests import tests_of_ensemble as table_of
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.quantizers import quantize_leaves
@@ -77,8 +77,8 @@ def test_levels_fit_the_uses(seed):
     for total in plan.sums:
         assert all(plan.test_levels[test] >= 1 for test in total_linear(total) if test != CONSTANT)
         for branch in iterate_branches(total):
-            assert 1 <= plan.product_level(branch) <= plan.difference_level(branch) <= plan.n_levels
-            assert plan.test_levels[branch.test] >= plan.product_level(branch)
+            assert 1 <= branch.level <= difference_level(branch) <= plan.n_levels
+            assert plan.test_levels[branch.test] >= branch.level
             below = [child.height for side in (branch.low, branch.high) for child in side.branches]
             assert branch.height == 1 + max([*below, 1])
 
