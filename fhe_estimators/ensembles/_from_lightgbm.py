@@ -27,6 +27,11 @@ _OBJECTIVES = {
     "cross_entropy": "expit",
 }
 
+#: Rows' values up to this size are read as 0 ...
+_ZERO = float(np.float32(1e-35))
+#: ... and infinite thresholds are dumped as this.
+_INFINITY = 1e300
+
 
 def import_model(model: Any) -> TreeEnsemble:
     """Import a fitted ``LGBMClassifier`` or ``LGBMRegressor``."""
@@ -70,7 +75,7 @@ def _tree(structure: dict[str, Any], column: int) -> SourceTree:
 
     return SourceTree(
         feature=np.array([node.get("split_feature", 0) for node in nodes]),
-        threshold=np.array([node.get("threshold", 0.0) for node in nodes], dtype=np.float64),
+        threshold=_thresholds(np.array([node.get("threshold", 0.0) for node in nodes], dtype=np.float64)),
         left=child("left_child"),
         right=child("right_child"),
         missing_right=np.array(
@@ -79,6 +84,14 @@ def _tree(structure: dict[str, Any], column: int) -> SourceTree:
         value=np.array([[node.get("leaf_value", 0.0)] for node in nodes], dtype=np.float64),
         column=column,
     )
+
+
+def _thresholds(dumped: np.ndarray) -> np.ndarray:
+    """Thresholds ``t`` for which ``x <= t`` holds exactly where LightGBM finds that it does."""
+    threshold = np.where(np.abs(dumped) >= _INFINITY, np.copysign(np.inf, dumped), dumped)
+    threshold[(threshold >= 0) & (threshold <= _ZERO)] = _ZERO
+    threshold[(threshold < 0) & (threshold >= -_ZERO)] = np.nextafter(-_ZERO, -np.inf)
+    return threshold
 
 
 def _nodes_by_parent(structure: dict[str, Any]) -> list[dict[str, Any]]:
