@@ -38,26 +38,26 @@ class EncryptedBits:
         self.made = made
         self.evaluator = seal.Evaluator(context.seal_context)
         self.encoder = seal.CKKSEncoder(context.seal_context)
-        self._derived: dict[tuple[int, int, float], EncryptedBit] = {}
+        self._derived: dict[tuple[int, int, bool], EncryptedBit] = {}
 
     def at_level(self, test: int, level: int) -> EncryptedBit:
         """A bit at a level, at the scale it was made at: drops primes, free of noise."""
         bit = self.made[test]
         if bit.level == level:
             return bit
-        key = test, level, bit.ciphertext.scale
+        key = test, level, False
         if key not in self._derived:
             dropped = seal.Ciphertext()
             self.evaluator.mod_switch_to(bit.ciphertext, self.context.level_ids[level], dropped)
             self._derived[key] = EncryptedBit(dropped, level, bit.imaginary)
         return self._derived[key]
 
-    def at_scale(self, test: int, level: int, scale: float) -> EncryptedBit:
-        """A bit at a level and a scale: a plain multiplication and a rescaling if the scale is another one."""
-        bit = self.made[test]
+    def at_scale(self, test: int, level: int) -> EncryptedBit:
+        """A bit at a level and the scale of factors there: a plain multiplication and a rescaling if it has another."""
+        bit, scale = self.made[test], self.context.bit_scale(level)
         if bit.ciphertext.scale == scale:
             return self.at_level(test, level)
-        key = test, level, scale
+        key = test, level, True
         if key not in self._derived:
             plain, scaled = seal.Plaintext(), seal.Ciphertext()
             factor = round(scale * self.context.primes[bit.level] / bit.ciphertext.scale)

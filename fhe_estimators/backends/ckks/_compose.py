@@ -65,7 +65,7 @@ class _Composer:
         # Relinearized before the rescaling, which divides the noise of the key switching away.
         self.evaluator.relinearize_inplace(product, self.relin_keys)
         self.evaluator.rescale_to_next_inplace(product)
-        product.scale = self.context.top_scale
+        product.scale = self.context.bit_scale(self.context.parameters.n_levels - 1)
         return product
 
     def _sum(self, indices: tuple[int, ...]) -> seal.Ciphertext:

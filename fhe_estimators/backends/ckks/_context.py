@@ -9,7 +9,6 @@ from typing import Any
 import tenseal.sealapi as seal
 
 from ...exceptions import ProtocolError
-from ._inputs import FACTOR
 from .parameters import CKKSParameters
 
 #: SEAL reads and writes files only: memory-backed where the system offers it.
@@ -30,6 +29,8 @@ class CKKSContext:
         SEAL's name for each level.
     primes : dict of int to int
         Rescaling prime of each level from 2 up.
+    scales : dict of int to float
+        Scale of factors at each level: ``beta_l`` of `_schedule`.
     """
 
     def __init__(self, parameters: CKKSParameters):
@@ -48,17 +49,14 @@ class CKKSContext:
         for level in range(parameters.n_levels, 0, -1):
             self.level_ids[level] = data.parms_id()
             data = data.next_context_data()
+        top = parameters.n_levels
+        self.scales = {top: float(self.primes[top]) if top > 1 else 2.0**parameters.prime_bits}
+        for level in range(top - 1, 0, -1):
+            self.scales[level] = self.scales[level + 1] * (self.scales[level + 1] / self.primes[level + 1])
 
-    @property
-    def top_scale(self) -> float:
-        """Scale of a bit at the top level; its square is the scale of every sum of products."""
-        top = self.parameters.n_levels
-        return float(self.primes[top]) if top > 1 else 2.0**self.parameters.prime_bits
-
-    def bit_scale(self, level: int, role: int) -> float:
-        """Scale of a bit that is a `FACTOR` or a `TERM` of products at a level (see `_schedule`)."""
-        factor = float(self.primes[level + 1]) if level < self.parameters.n_levels else self.top_scale
-        return factor if role == FACTOR else self.top_scale * (self.top_scale / factor)
+    def bit_scale(self, level: int) -> float:
+        """Scale of factors at a level."""
+        return self.scales[level]
 
 
 class SealFile:

@@ -1,22 +1,30 @@
 """Noise bound: how far a decrypted leaf sum can be from its integer.
 
-Notation: ring degree ``N``, uniform ternary secret, fresh noise of standard deviation
-``sigma = 3.2`` a coefficient; errors are in slots, relative to the scale, in units of one integer step.
-A polynomial with independent coefficients of standard deviation ``s`` has slots of standard deviation
-``s * sqrt(N)``. Following A. Costache, B. Curtis, E. Hales, S. Murphy, T. Ogilvie and R. Player, "On the
-precision loss in approximate homomorphic encryption", SAC 2023, errors are treated as
-independent Gaussians (the test suite holds the bound against measured noise):
+Notation: ring degree ``N``, uniform ternary secret ``s``, fresh noise of standard deviation ``sigma`` a coefficient.
+Errors are those of slots, in units of one integer step. A polynomial with independent coefficients of standard
+deviation ``d`` has slots of standard deviation ``d * sqrt(N)``. Following A. Costache, B. Curtis, E. Hales, S. Murphy,
+T. Ogilvie and R. Player, "On the precision loss in approximate homomorphic encryption", SAC 2023, errors are
+treated as independent Gaussians (the test suite holds the bound against measured noise):
 
-- fresh bit: ``sigma * sqrt(N)``;
-- rescaling, and each key switching's final division: ``sqrt((1 + 2N/3) / 12) * sqrt(N)``;
-- key switching by digits modulo the primes ``q_i`` with special prime ``p``:
-  ``sigma * N * sqrt(sum(q_i ** 2) / 12) / p``;
-- unpacking ``2 ** k`` bits from a ciphertext adds and subtracts ``k`` times: every error's variance
-  doubles each time.
+- a fresh bit: ``sigma * sqrt(N)``;
+- rescaling a ciphertext of size 2: ``sqrt(N / 12) * sqrt(1 + 2N/3)``, since ``|s|`` is about ``sqrt(2N/3)`` in a slot;
+- rescaling one of size 3: ``sqrt(N / 12) * |s|**2``, with ``|s|**2`` below ``2N/3 * (ln(N/2) + 4)`` in every slot: its
+  values there are exponentially distributed;
+- key switching by digits modulo the primes ``q_i`` with special prime ``p``, besides the rounding of a rescaling:
+  ``sigma * N * sqrt(sum(q_i**2) / 12) / p``. SEAL's digits lie in ``[0, q_i)``, so all coefficients share the mean
+  ``q_i / 2``, and ``1 + X + ... + X**(N-1)``, which is ``2N/pi`` where ``X = exp(i pi / N)``, makes it
+  ``sigma * N**1.5 / pi * sqrt(sum(q_i**2)) / p`` in the worst slot;
+- unpacking ``2**k`` bits from a ciphertext doubles all variances ``k`` times, and the mean over the ``2**k`` copies
+  of a row divides them again; a worst slot is one of those copies.
 
-The bits' errors dominate. A leaf sum is multilinear in the bits, and on any input only one path of
-each tree is alive, so an error ``e_j`` in the bit of test ``j`` moves the sum by at most ``e_j * g_j``,
-with ``g_j`` the sum over trees of the largest ``|high - low|`` among the tree's nodes that test ``j``.
+An error ``e_j`` in the input bit of test ``j`` is the same wherever the bit is used. A leaf sum is multilinear
+in the bits, hence moves by at most ``e_j * g_j``, with ``g_j`` the sum over trees of the largest
+``|high - low|`` among the tree's nodes that test ``j``.
+
+Errors made on the way are independent. One in an indicator moves the score by at most the spread of the values
+it chooses between; one in a value moves it by at most itself, since indicators are 0 or 1. Hence indicators are
+relinearized before they are rescaled, which divides the noise of the key switching away, and values after, which is
+cheaper.
 """
 
 from __future__ import annotations
@@ -26,6 +34,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ensembles import TreeEnsemble
+from ._circuit import Affine, products_of
+from ._polynomial import CONSTANT
+from ._schedule import Schedule
+from ._tests import TestTable
 
 #: Standard deviation of fresh noise in SEAL (a centred binomial distribution of variance 10.5).
 FRESH_NOISE_STD = 3.24
@@ -55,21 +67,38 @@ class RingNoise:
 
     @property
     def rounding(self) -> float:
+        """Rescaling of a ciphertext of size 2."""
         n = self.poly_modulus_degree
         return ((1 + 2 * n / 3) / 12 * n) ** 0.5
 
     @property
+    def rounding_of_products(self) -> float:
+        """Rescaling of a ciphertext of size 3, in the worst slot."""
+        n = self.poly_modulus_degree
+        return (n / 12) ** 0.5 * 2 * n / 3 * (np.log(n / 2) + 4)
+
+    @property
     def key_switching(self) -> float:
-        digits = sum(4.0**bits for bits in self.prime_bits[:-1])
-        by_digits = FRESH_NOISE_STD * self.poly_modulus_degree * (digits / 12) ** 0.5 / 2.0 ** self.prime_bits[-1]
+        """In an average slot."""
+        by_digits = FRESH_NOISE_STD * self.poly_modulus_degree * self._relative_digits / 12**0.5
         return float(np.hypot(by_digits, self.rounding))
 
+    @property
+    def worst_key_switching(self) -> float:
+        """In the worst slot."""
+        by_digits = FRESH_NOISE_STD * self.poly_modulus_degree**1.5 / np.pi * self._relative_digits
+        return float(np.hypot(by_digits, self.rounding))
+
+    @property
+    def _relative_digits(self) -> float:
+        return sum(4.0**bits for bits in self.prime_bits[:-1]) ** 0.5 / 2.0 ** self.prime_bits[-1]
+
     def unpacked(self, expansion_log2: int) -> float:
-        """A bit after unpacking ``2 ** expansion_log2`` of them from one ciphertext."""
-        variance = self.fresh**2
-        for _ in range(expansion_log2):
-            variance = 2 * variance + self.key_switching**2
-        return variance**0.5
+        """A bit after unpacking ``2 ** expansion_log2`` of them from one ciphertext, averaged over its copies."""
+        if not expansion_log2:
+            return self.fresh
+        worst = self.worst_key_switching**2 * expansion_log2 / 4**expansion_log2
+        return float(np.sqrt(self.fresh**2 + self.key_switching**2 + worst))
 
 
 def bit_sensitivities(ensemble: TreeEnsemble, tests: np.ndarray, n_tests: int) -> np.ndarray:
@@ -105,37 +134,56 @@ def subtree_ranges(ensemble: TreeEnsemble) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class CircuitNoise:
-    """What of an ensemble decides the error of its leaf sums.
+    """What of a circuit decides the error of its leaf sums.
 
     Attributes
     ----------
-    of_tests : ndarray of shape (n_tests, n_scores)
-        Effect of an error in each test's bit: `bit_sensitivities`.
     of_inputs : ndarray of shape (n_inputs, n_scores)
-        Effect of an error in each encrypted input.
-    n_divisions : int
-        Rescalings and key switchings whose error reaches a sum: at most two a tree and tree level.
+        Effect of an error in each encrypted input, in integer steps.
+    rescaled : ndarray of shape (n_scores,)
+        Sum of the squared effects of an error in each indicator and each bit that is rescaled, in integer steps.
+    n_values : int
+        Values (of leaves) that are rescaled and relinearized: their errors reach a sum as they are.
     """
 
-    of_tests: np.ndarray
     of_inputs: np.ndarray
-    n_divisions: int
+    rescaled: np.ndarray
+    n_values: int
 
     def scaled(self, factor: float) -> CircuitNoise:
         """The same with leaf values multiplied by ``factor``."""
-        return CircuitNoise(self.of_tests * factor, self.of_inputs * factor, self.n_divisions)
+        return CircuitNoise(self.of_inputs * factor, self.rescaled * factor**2, self.n_values)
 
     def error_std(self, ring: RingNoise, bit_scale: float, expansion_log2: int) -> float:
-        """Predicted standard deviation of the error of a leaf sum, in integer steps.
-
-        A test's bit is rescaled once when it is composed of inputs or brought to a lower level.
-        """
-        division = float(np.hypot(ring.rounding, ring.key_switching))
-        from_inputs = ring.unpacked(expansion_log2) * _largest_norm(self.of_inputs)
-        from_tests = ring.rounding * _largest_norm(self.of_tests)
-        from_divisions = division * self.n_divisions**0.5
-        return float(np.sqrt(from_inputs**2 + from_tests**2 + from_divisions**2)) / bit_scale
+        """Predicted standard deviation of the error of a leaf sum, in integer steps."""
+        inputs = ring.unpacked(expansion_log2) ** 2 * (self.of_inputs**2).sum(axis=0)
+        indicators = ring.rounding**2 * self.rescaled
+        values = (ring.rounding_of_products**2 + ring.worst_key_switching**2) * self.n_values
+        return float(np.sqrt((inputs + indicators + values).max(initial=0.0))) / bit_scale
 
 
-def _largest_norm(columns: np.ndarray) -> float:
-    return float(np.sqrt((columns**2).sum(axis=0)).max(initial=0.0))
+def circuit_noise(ensemble: TreeEnsemble, table: TestTable, plan: Schedule) -> CircuitNoise:
+    """Follow every error through the circuit of a quantized ensemble."""
+    of_tests = bit_sensitivities(ensemble, table.of_node, len(table))
+    composed = [test for test, recipe in enumerate(table.recipes) if recipe.above]
+    rescaled = (of_tests[composed] ** 2).sum(axis=0)
+    n_values = 0
+    for score, output in enumerate(plan.outputs):
+        # Every answer is brought down from every level, relinearized and conjugated.
+        values = plan.n_levels + 2
+        for product in products_of([output]):
+            for factor, effect in product.operands():
+                if not factor.products:
+                    rescaled[score] += effect**2 * _rescaled_terms(factor, plan, product.level)
+                elif factor is product.value and not product.is_indicator:
+                    values += 1
+                else:
+                    rescaled[score] += 2 * effect**2  # once for the product, once if a level is skipped
+        n_values = max(n_values, values)
+    return CircuitNoise(table.spread_to_inputs(of_tests), rescaled, n_values)
+
+
+def _rescaled_terms(factor: Affine, plan: Schedule, level: int) -> float:
+    """Sum of the squared coefficients of a linear form's bits that are rescaled for it."""
+    tests = (test for test in factor.linear if test != CONSTANT)
+    return float(sum(factor.linear[test] ** 2 for test in tests if plan.is_rescaled(test, level)))

@@ -128,13 +128,13 @@ def imaginary_units(poly_modulus_degree: int) -> np.ndarray:
     return units
 
 
-def pack_bits(values: np.ndarray, group: PackedGroup, expansion_log2: int, poly_modulus_degree: int) -> np.ndarray:
+def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_modulus_degree: int) -> np.ndarray:
     """Slot values of one ciphertext.
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows, n_bits), float64
-        Scaled bits of the group, for at most ``N / 2 ** (expansion_log2 + 1)`` rows.
+    bits : ndarray of shape (n_rows, n_bits), bool
+        Those of the group, for at most ``N / 2 ** (expansion_log2 + 1)`` rows.
     group : PackedGroup
     expansion_log2, poly_modulus_degree : int
 
@@ -142,15 +142,15 @@ def pack_bits(values: np.ndarray, group: PackedGroup, expansion_log2: int, poly_
     -------
     slots : ndarray of shape (n_slots,), float64 or complex128
     """
-    n_rows = poly_modulus_degree >> (expansion_log2 + 1)
-    rows = np.zeros((n_rows, values.shape[1]))
-    rows[: len(values)] = values
+    n_rows, n_bits = poly_modulus_degree >> (expansion_log2 + 1), bits.shape[1]
+    rows = np.zeros((n_rows, n_bits))
+    rows[: len(bits)] = bits
     if group.is_pair:
         return rows[:, 0] + imaginary_units(poly_modulus_degree) * rows[:, 1]
     if expansion_log2 == 0:
         return rows[:, 0]
-    powers = slot_roots(poly_modulus_degree)[:, None] ** np.arange(values.shape[1])
-    return np.einsum("art,rt->ar", powers.reshape(-1, n_rows, values.shape[1]), rows).reshape(-1)
+    powers = slot_roots(poly_modulus_degree)[:, None] ** np.arange(n_bits)
+    return np.einsum("art,rt->ar", powers.reshape(-1, n_rows, n_bits), rows).reshape(-1)
 
 
 def rows_from_slots(slots: np.ndarray, expansion_log2: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From trees to a small arithmetic circuit: trees merged into sums of branches.
+"""Trees merged into sums of branches: the polynomial to evaluate, with few products.
 
 A tree node with comparison bit ``b`` is ``low + b * (high - low)``, so a forest is a polynomial in
 the bits of its tests. `merge_trees` writes it with few multiplications:
@@ -22,6 +22,8 @@ from ...ensembles import TreeEnsemble
 
 #: Coefficient of each test's bit; zeros are left out.
 LinearForm = dict[int, int]
+#: Key of the constant in the linear forms that include one.
+CONSTANT = -1
 
 
 @dataclass(eq=False)
@@ -48,52 +50,43 @@ class Sum:
 class Branch:
     """``low + bit(test) * (high - low)`` with at least one side that depends on bits.
 
-    ``level``, of the product, is set by the schedule.
+    Attributes
+    ----------
+    height : int
+        Comparisons on its longest path.
+    spread : float
+        Largest ``|high - low|``.
     """
 
     test: int
     low: Sum
     high: Sum
     key: int = -1
-    level: int = 0
 
     def __post_init__(self) -> None:
         self.height = 1 + max(self.low.height, self.high.height)
-        #: Linear part of the branch's value: that of its low side, all the way down.
-        self.linear: LinearForm = total_linear(self.low)
-        #: Linear part of ``high - low``; the empty test -1 carries the constant.
-        self.difference = subtract_linear(total_linear(self.high), self.linear)
+        self.low_range, self.high_range = value_range(self.low), value_range(self.high)
+        self.spread = float(max(self.high_range[1] - self.low_range[0], self.low_range[1] - self.high_range[0]))
 
 
-#: Key of the constant in the linear forms that include one.
-CONSTANT = -1
-
-
-def add_linear(into: LinearForm, other: LinearForm, sign: int = 1) -> None:
-    """Add ``sign * other`` to ``into``, dropping the coefficients that vanish."""
+def add_linear(into: LinearForm, other: LinearForm, factor: int = 1) -> None:
+    """Add ``factor * other`` to ``into``, dropping the coefficients that vanish."""
     for test, coefficient in other.items():
-        total = into.get(test, 0) + sign * coefficient
+        total = into.get(test, 0) + factor * coefficient
         if total:
             into[test] = total
         else:
             into.pop(test, None)
 
 
-def subtract_linear(left: LinearForm, right: LinearForm) -> LinearForm:
-    """``left - right`` without vanishing coefficients."""
-    result = dict(left)
-    add_linear(result, right, sign=-1)
-    return result
-
-
-def total_linear(total: Sum) -> LinearForm:
-    """All of a sum that needs no multiplication, the constant under the key `CONSTANT`."""
-    form = dict(total.linear)
-    if total.constant:
-        form[CONSTANT] = total.constant
+def value_range(total: Sum) -> tuple[float, float]:
+    """Smallest and largest value of a sum."""
+    low: float = total.constant + sum(min(coefficient, 0) for coefficient in total.linear.values())
+    high: float = total.constant + sum(max(coefficient, 0) for coefficient in total.linear.values())
     for branch in total.branches:
-        add_linear(form, branch.linear)
-    return form
+        low += min(branch.low_range[0], branch.high_range[0])
+        high += max(branch.low_range[1], branch.high_range[1])
+    return low, high
 
 
 class _Merger:
@@ -131,16 +124,15 @@ class _Merger:
             total.branches += [branch for branch in low.branches if branch.key in shared]
             low.branches = [branch for branch in low.branches if branch.key not in shared]
             high.branches = [branch for branch in high.branches if branch.key not in shared]
-        branch = Branch(test, low, high)
-        if low.branches or high.branches or set(branch.difference) - {CONSTANT}:
+        if low.branches or high.branches or low.linear != high.linear:
+            branch = Branch(test, low, high)
             branch.key = self.keys.setdefault(self._identity(branch), len(self.keys))
             total.branches.append(branch)
             return
         # Both sides agree up to a constant: a linear term.
         total.constant += low.constant
         add_linear(total.linear, low.linear)
-        if branch.difference:
-            add_linear(total.linear, {test: branch.difference[CONSTANT]})
+        add_linear(total.linear, {test: high.constant - low.constant})
 
     @staticmethod
     def _identity(branch: Branch) -> tuple:
@@ -202,6 +194,5 @@ def imaginary_bounds(sums: list[Sum], paired: np.ndarray) -> float:
             value += max(low, high)
         return value
 
-    for total in sums:
-        largest = max(largest, bound(total))
-    return largest
+    of_sums = [bound(total) for total in sums]
+    return max([largest, *of_sums])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._circuit import Affine, Product
 from ._noise import RingNoise
 from ._packing import largest_expansion
-from ._polynomial import CONSTANT, Branch, LinearForm, Sum, total_linear
+from ._polynomial import CONSTANT
 from ._tests import Recipe
 from .program import CKKSProgram
 
@@ -21,33 +22,33 @@ def simulate_leaf_sums(program: CKKSProgram, codes: np.ndarray, rng: np.random.G
     rng : numpy Generator
         Draws simulated errors only; no secret depends on it.
     """
-    p = program.parameters
+    p, plan = program.parameters, program.schedule
     ring = RingNoise(p.poly_modulus_degree, p.coeff_modulus_bits)
     expansion = largest_expansion(len(codes), p.n_slots, p.expansion_log2)
-    division_std = np.hypot(ring.rounding, ring.key_switching) / 2.0**p.prime_bits
     inputs = program.tests.inputs.bits(codes).astype(np.float64)
     inputs += rng.normal(scale=ring.unpacked(expansion) / 2.0**p.prime_bits, size=inputs.shape)
     bits = np.column_stack([_composed(recipe, inputs) for recipe in program.tests.recipes])
+    rounding = ring.rounding / 2.0**p.prime_bits
+    value_error = np.hypot(ring.rounding_of_products, ring.worst_key_switching) / 2.0**p.prime_bits
     if program.tests.has_products:
-        bits += rng.normal(scale=ring.rounding / 2.0**p.prime_bits, size=bits.shape)
+        bits += rng.normal(scale=rounding, size=bits.shape)
+    values: dict[Product, np.ndarray] = {}
 
-    def linear(form: LinearForm) -> np.ndarray:
-        tests = [test for test in form if test != CONSTANT]
-        coefficients = np.array([form[test] for test in tests], dtype=np.float64)
-        return bits[:, tests] @ coefficients + form.get(CONSTANT, 0)
+    def total(affine: Affine) -> np.ndarray:
+        tests = [test for test in affine.linear if test != CONSTANT]
+        coefficients = np.array([affine.linear[test] for test in tests], dtype=np.float64)
+        result = bits[:, tests] @ coefficients + affine.linear.get(CONSTANT, 0)
+        for product, coefficient in affine.products.items():
+            result += coefficient * values[product]
+        return result
 
-    def products(total: Sum) -> np.ndarray:
-        return np.sum([low_and_product(branch) for branch in total.branches], axis=0, initial=0.0)
+    def factor(affine: Affine, error: float) -> np.ndarray:
+        return total(affine) + rng.normal(scale=error if affine.products else 0.0, size=len(codes))
 
-    def low_and_product(branch: Branch) -> np.ndarray:
-        low = products(branch.low)
-        difference = products(branch.high) - low + linear(branch.difference)
-        if branch.height > 2:
-            difference = difference + rng.normal(scale=division_std, size=len(codes))
-        return low + bits[:, branch.test] * difference
-
-    sums = [products(total) + linear(total_linear(total)) for total in program.schedule.sums]
-    return np.column_stack([np.broadcast_to(column, len(codes)) for column in sums])
+    for product in reversed(plan.products):
+        value = factor(product.value, rounding if product.is_indicator else value_error)
+        values[product] = factor(product.indicator, rounding) * value
+    return np.column_stack([total(output) for output in plan.outputs])
 
 
 def _composed(recipe: Recipe, inputs: np.ndarray) -> np.ndarray:

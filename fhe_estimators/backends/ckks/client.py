@@ -13,7 +13,7 @@ from ...utils import progress_bar
 from .._base import Client, ClientSpec
 from .._messages import pack_message, unpack_message
 from ._context import CKKSContext, SealFile
-from ._inputs import FACTOR, InputTable
+from ._inputs import InputTable
 from ._packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits, rows_from_slots
 from .parameters import CKKSParameters
 
@@ -80,20 +80,14 @@ class CKKSClient(Client):
                 expansion = largest_expansion(len(bits), n_slots, self.parameters.expansion_log2)
                 shapes.append([len(bits), expansion])
                 for group in self.packing.groups(expansion):
-                    scale = self.context.bit_scale(group.level, FACTOR)
-                    values = bits[:, group.inputs] * self._relative_scales(group.inputs, group.level)
-                    slots = pack_bits(values, group, expansion, self.parameters.poly_modulus_degree)
+                    scale = self.context.bit_scale(group.level)
+                    slots = pack_bits(bits[:, group.inputs], group, expansion, self.parameters.poly_modulus_degree)
                     if expansion:  # every round of unpacking doubles
                         scale /= 2 ** expansion_of_group(len(group.inputs))
                     plain = seal.Plaintext()
                     encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
                     blobs.append(file.dump(encryptor.encrypt_symmetric(plain)))
         return pack_message("request", {**self._header(), "batches": shapes}, blobs)
-
-    def _relative_scales(self, inputs: tuple[int, ...], level: int) -> np.ndarray:
-        """Scales at which inputs are due, relative to that of their ciphertext: 1 up to about 1e-7."""
-        due = [self.context.bit_scale(level, int(role)) for role in self.packing.roles[list(inputs)]]
-        return np.array(due) / self.context.bit_scale(level, FACTOR)
 
     def decrypt(self, response: bytes) -> np.ndarray:
         """Decrypt and round leaf sums.
@@ -139,19 +133,22 @@ class CKKSClient(Client):
         return sums
 
     def _decrypt_sums(self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int) -> np.ndarray:
-        """Integers of all rows' slots, those without a row included, which must be integers too."""
+        """Integers of all rows of a batch; places without a row hold integers as well."""
         ciphertext = file.load(seal.Ciphertext(), self.context, blob, "answer")
         if ciphertext.parms_id() != self.context.level_ids[1]:
             raise ProtocolError("An answer of the response is at an unexpected level.")
-        ciphertext.scale = self.context.top_scale**2 * (2 if self.packing.has_pairs(expansion) else 1)
+        ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.has_pairs(expansion) else 1)
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         slots = np.array(seal.CKKSEncoder(self.context.seal_context).decode_double(plain))
-        integers = np.rint(slots)
-        wrong = np.abs(slots - integers) > _INTEGER_TOLERANCE
-        if wrong.any() or np.abs(integers).max() > 2.0**self.parameters.score_bits:
+        sums = rows_from_slots(slots, expansion)
+        integers = np.rint(sums)
+        if (
+            np.abs(sums - integers).max() > _INTEGER_TOLERANCE
+            or np.abs(integers).max() > 2.0**self.parameters.score_bits
+        ):
             raise DecryptionError(
                 "The decrypted answer is no sum of leaves: it was computed under other keys, by another program, or "
                 "was altered on the way. Send the request again, with this client's evaluation_keys."
             )
-        return np.rint(rows_from_slots(slots, expansion)).astype(np.int64)
+        return integers.astype(np.int64)

@@ -15,7 +15,7 @@ from .._messages import pack_message, unpack_message
 from ._bits import EncryptedBit, EncryptedBits
 from ._compose import compose_bits
 from ._context import CKKSContext, SealFile
-from ._fold import EvaluationKeys, Fold
+from ._evaluation import CircuitEvaluator, EvaluationKeys
 from ._packing import PackedGroup
 from ._unpacking import Unpacker
 from .program import CKKSProgram
@@ -69,7 +69,7 @@ class CKKSEvaluator(Evaluator):
             "program_id": self.program.program_id,
             "key_id": keys.key_id,
             "batches": [[batch.n_rows, batch.expansion_log2] for batch in batches],
-            "constants": [None if total.height else total.constant for total in self.program.schedule.sums],
+            "constants": self.program.schedule.constants,
         }
         return pack_message("response", reply, [blob for answer in answers for blob in answer])
 
@@ -135,9 +135,9 @@ def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBat
     with SealFile() as file:
         inputs = _load_inputs(file, program, keys, batch)
         bits = EncryptedBits(context, compose_bits(context, plan, program.tests, inputs, keys.relin_keys))
-        fold = Fold(context, bits, EvaluationKeys(keys.relin_keys, keys.galois_keys))
-        clear_imaginary = program.packing.has_pairs(batch.expansion_log2)
-        return [file.dump(fold.evaluate(total, clear_imaginary=clear_imaginary)) for total in plan.sums if total.height]
+        circuit = CircuitEvaluator(context, plan, bits, EvaluationKeys(keys.relin_keys, keys.galois_keys))
+        answers = circuit.evaluate(clear_imaginary=program.packing.has_pairs(batch.expansion_log2))
+        return [file.dump(answer) for answer in answers]
 
 
 def _load_inputs(
@@ -152,7 +152,7 @@ def _load_inputs(
         if unpacker is not None:
             parts = unpacker.unpack(packed, len(group.inputs), group.level)
         for position, (index, part) in enumerate(zip(group.inputs, parts, strict=True)):
-            part.scale = context.bit_scale(group.level, int(program.packing.roles[index]))
+            part.scale = context.bit_scale(group.level)
             inputs[index] = EncryptedBit(part, group.level, imaginary=group.is_pair and position == 1)
     return inputs
 

@@ -14,7 +14,7 @@ from .._base import ClientSpec, Program
 from .._digest import program_digest
 from .._security import SECURITY_BITS
 from ._inputs import FACTOR, TERM
-from ._noise import CircuitNoise, bit_sensitivities
+from ._noise import circuit_noise
 from ._packing import PackingPlan, conjugation_element, galois_elements
 from ._polynomial import imaginary_bounds
 from ._schedule import Schedule, schedule
@@ -22,17 +22,22 @@ from ._sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, 
 from ._tests import TestTable, tests_of_ensemble
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
 
+#: Finest precision of leaf sums.
+_MAX_SCORE_BITS = 26
+#: Coarser leaves may be rounded upwards, and their noise grows with them.
+_ROUNDING_MARGIN = 1.01
+
 
 def quantize_for_ckks(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str) -> TreeEnsemble:
     """Integer thresholds, and leaves at the best precision that the smallest possible ring offers."""
     ensemble = quantizer.quantize_thresholds(ensemble)
     table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
-    largest = max(float(np.abs(bound).max()) for bound in ensemble.score_bounds()) or 1.0
+    finest = quantize_leaves(ensemble, _MAX_SCORE_BITS)
+    plan = schedule(finest, table)
     parameters = select_parameters(
-        n_levels=max(1, ensemble.depth - 1) + table.has_products,
+        n_levels=plan.n_levels,
         score_bits=range(_score_bits(ensemble, TARGET_SCORE_ERROR), _score_bits(ensemble, WORST_SCORE_ERROR) - 1, -1),
-        # quantize_leaves keeps leaf sums below half of 2 ** score_bits
-        noise=_circuit_noise(ensemble, table).scaled(0.5 / largest),
+        noise=circuit_noise(finest, table, plan).scaled(_ROUNDING_MARGIN * 2.0**-_MAX_SCORE_BITS),
         expansions=_expansions(len(table.inputs), layout),
     )
     return quantize_leaves(ensemble, parameters.score_bits)
@@ -42,10 +47,11 @@ def compile_program(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout:
     """Compile an ensemble that came from `quantize_for_ckks`."""
     table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
     score_bits = max(1, *(int(np.abs(bound).max()).bit_length() for bound in ensemble.score_bounds()))
+    plan = schedule(ensemble, table)
     parameters = select_parameters(
-        n_levels=schedule(ensemble, table).n_levels,
+        n_levels=plan.n_levels,
         score_bits=[score_bits],
-        noise=_circuit_noise(ensemble, table).scaled(2.0**-score_bits),
+        noise=circuit_noise(ensemble, table, plan).scaled(2.0**-score_bits),
         expansions=_expansions(len(table.inputs), layout),
     )
     learned = quantizer.client_learns + "; the multiplicative depth"
@@ -55,18 +61,13 @@ def compile_program(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout:
 
 
 def _score_bits(ensemble: TreeEnsemble, score_error: float) -> int:
-    return min(max(score_bits_for(ensemble, score_error) + 1, 8), 26)
+    return min(max(score_bits_for(ensemble, score_error) + 1, 8), _MAX_SCORE_BITS)
 
 
 def _expansions(n_tests: int, layout: str) -> list[int]:
     """Packings of small requests to try, the most compact first."""
     full = min(MAX_EXPANSION_LOG2, max(0, n_tests - 1).bit_length())
     return {"rows": [0], "compact": [full]}.get(layout, list(range(full, -1, -1)))
-
-
-def _circuit_noise(ensemble: TreeEnsemble, table: TestTable) -> CircuitNoise:
-    of_tests = bit_sensitivities(ensemble, table.of_node, len(table))
-    return CircuitNoise(of_tests, table.spread_to_inputs(of_tests), 2 * ensemble.n_trees * max(1, ensemble.depth))
 
 
 class CKKSProgram(Program):
@@ -115,7 +116,7 @@ class CKKSProgram(Program):
             return PackingPlan(np.full(n_inputs, self.parameters.n_levels), np.full(n_inputs, FACTOR), False)
         levels, roles = self.schedule.test_levels, self.schedule.test_roles
         paired = (roles == TERM) & (levels > 0)
-        worth_it = np.count_nonzero(paired) // 2 > self.n_answers
+        worth_it = np.count_nonzero(paired) // 2 > self.schedule.n_answers
         return PackingPlan(
             levels, roles, worth_it and self.parameters.fits(imaginary_bounds(self.schedule.sums, paired))
         )
@@ -126,11 +127,6 @@ class CKKSProgram(Program):
         degree = self.parameters.poly_modulus_degree
         elements = galois_elements(degree, self.parameters.expansion_log2)
         return [*elements, conjugation_element(degree)] if self.packing.uses_pairs else elements
-
-    @property
-    def n_answers(self) -> int:
-        """Ciphertexts of a batch's response: one a score that is not constant."""
-        return sum(total.height > 0 for total in self.schedule.sums)
 
     @cached_property
     def program_id(self) -> str:
@@ -159,7 +155,7 @@ class CKKSProgram(Program):
 
     def predicted_error_std(self) -> float:
         """Standard deviation, in integer steps, of a decrypted leaf sum before rounding."""
-        return predicted_error_std(self.parameters, _circuit_noise(self.ensemble, self.tests))
+        return predicted_error_std(self.parameters, circuit_noise(self.ensemble, self.tests, self.schedule))
 
     def describe(self) -> dict[str, Any]:
         p, plan = self.parameters, self.schedule
@@ -172,13 +168,13 @@ class CKKSProgram(Program):
             "depth": p.n_levels,
             "score_bits": p.score_bits,
             "predicted_error_std": self.predicted_error_std(),
-            "n_products": plan.n_products(),
+            "n_products": len(plan.products),
             "n_relinearizations": plan.n_relinearizations(),
             "n_tests": len(self.tests),
             "rows_per_batch": p.n_slots,
             "n_ciphertexts": len(batch),
             "upload_bytes": sum(seeded_ciphertext_bytes(p, level) for level in batch),
-            "download_bytes": self.n_answers * public_ciphertext_bytes(p, 1),
+            "download_bytes": self.schedule.n_answers * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": p.n_slots >> p.expansion_log2,
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
             "evaluation_key_bytes": relin_key_bytes(p) + len(self.galois_elements) * galois_key_bytes(p),

@@ -1,28 +1,30 @@
-"""The merged circuit is the ensemble, exactly, and no larger."""
+"""The circuit is the ensemble, exactly, no larger than it need be, and of logarithmic depth."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.backends.ckks._polynomial import CONSTANT, Sum, total_linear
-from fhe_estimators.backends.ckks._schedule import difference_level, iterate_branches, schedule
+from fhe_estimators.backends.ckks._circuit import Affine, products_of
+from fhe_estimators.backends.ckks._inputs import FACTOR
+from fhe_estimators.backends.ckks._polynomial import CONSTANT, imaginary_bounds
+from fhe_estimators.backends.ckks._schedule import factor_level, schedule
 from fhe_estimators.backends.ckks._tests import tests_of_ensemble as table_of
-from fhe_estimators.ensembles import sum_leaves
+from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
 from fhe_estimators.quantizers import quantize_leaves
 from tests.random_trees import random_ensemble
 
 N_THRESHOLDS = 7
 
 
-def evaluate(total: Sum, bits: np.ndarray) -> np.ndarray:
-    """The branches by their definition, in integers."""
-    value = np.full(len(bits), total.constant)
-    for test, coefficient in total.linear.items():
-        value += coefficient * bits[:, test]
-    for branch in total.branches:
-        low, high = evaluate(branch.low, bits), evaluate(branch.high, bits)
-        value += np.where(bits[:, branch.test] == 1, high, low)
+def evaluate(affine: Affine, bits: np.ndarray) -> np.ndarray:
+    """A circuit by its definition, on integers (or on Gaussian integers, for pairs)."""
+    value = np.full(len(bits), affine.linear.get(CONSTANT, 0)).astype(bits.dtype)
+    for test, coefficient in affine.linear.items():
+        if test != CONSTANT:
+            value += coefficient * bits[:, test]
+    for product, coefficient in affine.products.items():
+        value += coefficient * evaluate(product.indicator, bits) * evaluate(product.value, bits)
     return value
 
 
@@ -40,54 +42,116 @@ def integer_ensemble(seed, **options):
     return quantize_leaves(ensemble, 12)
 
 
-@settings(deadline=None, max_examples=60)
+def all_codes(allow_nan=True):
+    return np.stack(np.meshgrid(*[np.arange(-1 if allow_nan else 0, 8)] * 2), axis=-1).reshape(-1, 2)
+
+
+def test_bits(table, codes):
+    """Results of all tests, shape (n_rows, n_tests)."""
+    inputs = table.inputs.bits(codes).astype(np.int64)
+    return np.column_stack([np.zeros(len(codes), dtype=np.int64), *[compose(r, inputs) for r in table.recipes]])[:, 1:]
+
+
+test_bits.__test__ = False
+
+
+@settings(deadline=None, max_examples=80)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    depth=st.integers(0, 5),
-    n_trees=st.integers(1, 8),
+    depth=st.integers(0, 8),
+    n_trees=st.integers(1, 5),
     allow_nan=st.booleans(),
     code_bits=st.sampled_from([None, 3, 4]),
 )
 def test_the_circuit_equals_the_trees(seed, depth, n_trees, allow_nan, code_bits):
-    ensemble = integer_ensemble(seed, depth=depth, n_trees=n_trees, n_features=2, allow_nan=allow_nan)
-    codes = np.stack(np.meshgrid(*[np.arange(-1 if allow_nan else 0, 8)] * 2), axis=-1).reshape(-1, 2)
+    options = {"leaf_probability": 0.3, "n_features": 2, "allow_nan": allow_nan}
+    ensemble = integer_ensemble(seed, depth=depth, n_trees=n_trees, **options)
+    codes = all_codes(allow_nan)
     table = table_of(ensemble, code_bits)
-    inputs = table.inputs.bits(codes).astype(np.int64)
-    bits = np.column_stack([np.zeros(len(codes), dtype=np.int64), *[compose(r, inputs) for r in table.recipes]])[:, 1:]
-    (total,) = schedule(ensemble, table).sums
-    np.testing.assert_array_equal(evaluate(total, bits), sum_leaves(ensemble, codes)[:, 0])
+    plan = schedule(ensemble, table)
+    np.testing.assert_array_equal(evaluate(plan.outputs[0], test_bits(table, codes)), sum_leaves(ensemble, codes)[:, 0])
+    height = plan.sums[0].height
+    assert plan.outputs[0].depth <= max(0, height - 1).bit_length() and height <= ensemble.depth
 
 
-def test_trees_with_the_same_root_share_one_product():
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), depth=st.integers(1, 7), n_trees=st.integers(1, 5))
+def test_effects_bound_what_products_do(seed, depth, n_trees):
+    """Moving a product by one moves the score by no more than its effect: what the noise bound counts on."""
+    ensemble = integer_ensemble(seed, depth=depth, n_trees=n_trees, n_features=2, leaf_probability=0.3)
+    table = table_of(ensemble, None)
+    plan = schedule(ensemble, table)
+    bits = test_bits(table, all_codes())
+
+    def value(affine, moved):
+        total = np.full(len(bits), affine.linear.get(CONSTANT, 0))
+        for test, coefficient in affine.linear.items():
+            if test != CONSTANT:
+                total += coefficient * bits[:, test]
+        for product, coefficient in affine.products.items():
+            factors = value(product.indicator, moved) * value(product.value, moved)
+            total += coefficient * (factors + (product is moved))
+        return total
+
+    exact = value(plan.outputs[0], None)
+    for product in plan.products[:12]:
+        assert np.abs(value(plan.outputs[0], product) - exact).max() <= product.effect
+        assert np.abs(value(product.value, None)).max() <= product.bound
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), depth=st.integers(1, 6), n_trees=st.integers(1, 6))
+def test_pairs_leave_real_parts_alone(seed, depth, n_trees):
+    """Whatever travels in the imaginary parts of terms, scores are right and imaginary parts within their bound."""
+    ensemble = integer_ensemble(seed, depth=depth, n_trees=n_trees, n_features=2, leaf_probability=0.3)
+    table = table_of(ensemble, None)
+    plan = schedule(ensemble, table)
+    codes, rng = all_codes(), np.random.default_rng(seed)
+    terms = (plan.test_roles != FACTOR) & (plan.test_levels > 0)
+    bits = test_bits(table, codes) + 1j * rng.integers(0, 2, size=(len(codes), len(table))) * terms
+    values = evaluate(plan.outputs[0], bits)
+    np.testing.assert_array_equal(values.real, sum_leaves(ensemble, codes)[:, 0])
+    bound = imaginary_bounds(plan.sums, terms)
+    assert np.abs(values.imag).max() <= bound
+    for product in plan.products:
+        assert not np.iscomplex(evaluate(product.indicator, bits)).any()
+        assert np.abs(evaluate(product.value, bits).imag).max() <= bound
+
+
+def test_trees_with_the_same_root_share_products():
     one = integer_ensemble(3, depth=3, n_trees=1, leaf_probability=0)
-    table = table_of(one, None)
-    plan = schedule(one, table)
-    copies = [plan.sums[0] for _ in range(2)]
-    assert plan.n_products() <= 3, "a full tree of depth 3 has three branches over branches or bits"
-    merged = table.of_node.copy()
-    assert len(np.unique(merged[merged >= 0])) == len(table)
-    assert len(list(iterate_branches(copies[0]))) == plan.n_products()
+    plan = schedule(one, table_of(one, None))
+    assert len(plan.products) <= 3, "a full tree of depth 3 has three branches over branches or bits"
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5, 8])
+def test_depth_is_logarithmic_and_products_are_few(depth):
+    full = integer_ensemble(0, depth=depth, n_trees=1, leaf_probability=0, n_features=300)
+    plan = schedule(full, table_of(full, None))
+    assert plan.n_levels == (depth - 1).bit_length()
+    from_leaves = 2 ** (depth - 1) - 1
+    assert from_leaves <= len(plan.products) <= 1.6 * from_leaves
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_levels_fit_the_uses(seed):
-    ensemble = integer_ensemble(seed, depth=5, n_trees=4, leaf_probability=0.4)
+    ensemble = integer_ensemble(seed, depth=6, n_trees=4, leaf_probability=0.3)
     plan = schedule(ensemble, table_of(ensemble, None))
-    assert plan.n_levels == max(total.height for total in plan.sums) - 1
-    for total in plan.sums:
-        assert all(plan.test_levels[test] >= 1 for test in total_linear(total) if test != CONSTANT)
-        for branch in iterate_branches(total):
-            assert 1 <= branch.level <= difference_level(branch) <= plan.n_levels
-            assert plan.test_levels[branch.test] >= branch.level
-            below = [child.height for side in (branch.low, branch.high) for child in side.branches]
-            assert branch.height == 1 + max([*below, 1])
+    assert plan.n_levels == max(output.depth for output in plan.outputs)
+    assert set(plan.products) == set(products_of(plan.outputs))
+    for output in plan.outputs:
+        assert all(plan.test_levels[test] >= 1 for test in output.linear if test != CONSTANT)
+    for product in plan.products:
+        assert 1 <= product.level <= plan.n_levels
+        for factor, _ in product.operands():
+            at = factor_level(factor, product.level)
+            assert all(below.level >= at for below in factor.products)
+            assert all(plan.test_levels[test] >= at for test in factor.linear if test != CONSTANT)
 
 
 def test_equal_sides_cost_nothing():
     """A node whose children are the same tree decides nothing, and is merged away."""
     child = integer_ensemble(1, depth=2, n_trees=1, leaf_probability=0)
-    from fhe_estimators.ensembles import TreeEnsemble
-
     n = child.n_nodes
 
     def doubled(array, root, shift=0):
@@ -110,6 +174,6 @@ def test_equal_sides_cost_nothing():
         allow_nan=True,
     )
     plan = schedule(tree, table_of(tree, None))
-    assert plan.n_products() == schedule(child, table_of(child, None)).n_products()
+    assert len(plan.products) == len(schedule(child, table_of(child, None)).products)
     codes = np.random.default_rng(0).integers(-1, 8, size=(200, child.n_features))
     np.testing.assert_array_equal(sum_leaves(tree, codes), sum_leaves(child, codes))
