@@ -78,10 +78,23 @@ def test_data_quantizers(backend, quantizer):
     np.testing.assert_array_equal(deployed.execute(deployed.codes), sum_leaves(deployed.ensemble, deployed.codes))
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 100, 300])
+@pytest.mark.parametrize("n_rows", [1, 2, 100, 3000, 9000])
 def test_any_number_of_rows(deployment, n_rows):
-    codes = deployment.codes[:n_rows]
+    codes = np.resize(deployment.codes, (n_rows, deployment.codes.shape[1]))
     np.testing.assert_array_equal(deployment.execute(codes), sum_leaves(deployment.ensemble, codes))
+
+
+def test_batches_in_processes(deployment):
+    codes = np.resize(deployment.codes, (9000, deployment.codes.shape[1]))
+    evaluator = deployment.backend.evaluator(deployment.program, n_jobs=2)
+    keys = deployment.client.generate_keys()
+    answers = [evaluator.run(deployment.client.encrypt(codes), keys) for _ in range(2)]
+    for answer in answers:
+        np.testing.assert_array_equal(deployment.client.decrypt(answer), sum_leaves(deployment.ensemble, codes))
+    # Other keys, same processes.
+    keys = deployment.client.generate_keys()
+    answer = evaluator.run(deployment.client.encrypt(codes), keys)
+    np.testing.assert_array_equal(deployment.client.decrypt(answer), sum_leaves(deployment.ensemble, codes))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

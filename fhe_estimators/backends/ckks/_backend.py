@@ -46,7 +46,7 @@ class CKKSBackend(Backend):
         return _module("program").quantize_for_ckks(ensemble, quantizer, self.layout)
 
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        return _module("program").compile_program(ensemble, quantizer, self.layout)
+        return _module("program").compile_program(ensemble, quantizer, self.layout, verbose=verbose)
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
         parameters = _module("parameters").CKKSParameters.from_json(metadata.get("parameters", {}))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import tenseal.sealapi as seal
 
+from ...utils import progress_bar
 from ._bits import EncryptedBit, EncryptedBits
 from ._circuit import Affine, Product
 from ._context import CKKSContext
@@ -66,12 +67,13 @@ class CircuitEvaluator:
                 found.add(factor)
         return found
 
-    def evaluate(self, *, clear_imaginary: bool) -> list[seal.Ciphertext]:
+    def evaluate(self, *, clear_imaginary: bool, verbose: int = 0) -> list[seal.Ciphertext]:
         """The encrypted scores that are not constant, at the output level and scale ``beta_1 ** 2``, of size 2.
 
         With ``clear_imaginary``, for batches with pairs, twice the scores: one more key switching each.
         """
-        for product in reversed(self.plan.products):
+        products = self.plan.products[::-1]
+        for product in progress_bar(products, description="evaluate", verbose=verbose):
             ciphertext = self._multiply(product)
             for affine, coefficient in self._memberships.pop(product):
                 self._add_product(affine, product.level, ciphertext, coefficient)

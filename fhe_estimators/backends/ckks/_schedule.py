@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ensembles import TreeEnsemble
+from ...utils import progress_bar
 from ._circuit import Affine, Product, build_circuit, products_of
 from ._inputs import FACTOR, TERM
 from ._polynomial import CONSTANT, LinearForm, Sum, merge_trees
@@ -79,11 +80,11 @@ class Schedule:
         return len(factors) + sum(bool(output.products) for output in self.outputs)
 
 
-def schedule(ensemble: TreeEnsemble, table: TestTable) -> Schedule:
+def schedule(ensemble: TreeEnsemble, table: TestTable, *, verbose: int = 0) -> Schedule:
     """Merge the trees, cut them into a circuit of small depth and assign levels."""
     constants = {test: recipe.constant for test, recipe in enumerate(table.recipes) if recipe.is_constant}
     sums = merge_trees(ensemble, table.of_node, constants)
-    outputs = [build_circuit(total) for total in sums]
+    outputs = [build_circuit(total) for total in progress_bar(sums, description="compile", verbose=verbose)]
     products = products_of(outputs)
     circuit_level = max(1, *(output.depth for output in outputs))
     _set_levels(outputs, products)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -69,25 +71,33 @@ class CKKSClient(Client):
 
     def encrypt(self, codes: np.ndarray) -> bytes:
         """Encrypt the results of all comparisons, batch by batch, each ciphertext seeded (half the size)."""
+        self._require_keys()
+        n_slots = self.parameters.n_slots
+        batches = [codes[start : start + n_slots] for start in range(0, len(codes), n_slots)]
+        expansions = [largest_expansion(len(batch), n_slots, self.parameters.expansion_log2) for batch in batches]
+        blobs = progress_bar(
+            chain.from_iterable(map(self._encrypt_batch, batches, expansions)),
+            description="encrypt",
+            verbose=self.verbose,
+            total=sum(1 for expansion in expansions for _ in self.packing.groups(expansion)),
+        )
+        shapes = [[len(batch), expansion] for batch, expansion in zip(batches, expansions, strict=True)]
+        return pack_message("request", {**self._header(), "batches": shapes}, list(blobs))
+
+    def _encrypt_batch(self, codes: np.ndarray, expansion: int) -> Iterator[bytes]:
+        """The ciphertexts of up to ``N / 2 ** (expansion + 1)`` rows, serialized."""
         encryptor = seal.Encryptor(self.context.seal_context, self._require_keys())
         encoder = seal.CKKSEncoder(self.context.seal_context)
-        n_slots = self.parameters.n_slots
-        shapes, blobs = [], []
-        starts = range(0, len(codes), n_slots)
+        bits = self.inputs.bits(codes)
         with SealFile() as file:
-            for start in progress_bar(starts, description="encrypt", verbose=self.verbose):
-                bits = self.inputs.bits(codes[start : start + n_slots])
-                expansion = largest_expansion(len(bits), n_slots, self.parameters.expansion_log2)
-                shapes.append([len(bits), expansion])
-                for group in self.packing.groups(expansion):
-                    scale = self.context.bit_scale(group.level)
-                    slots = pack_bits(bits[:, group.inputs], group, expansion, self.parameters.poly_modulus_degree)
-                    if expansion:  # every round of unpacking doubles
-                        scale /= 2 ** expansion_of_group(len(group.inputs))
-                    plain = seal.Plaintext()
-                    encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
-                    blobs.append(file.dump(encryptor.encrypt_symmetric(plain)))
-        return pack_message("request", {**self._header(), "batches": shapes}, blobs)
+            for group in self.packing.groups(expansion):
+                slots = pack_bits(bits[:, group.inputs], group, expansion, self.parameters.poly_modulus_degree)
+                scale = self.context.bit_scale(group.level)
+                if expansion:  # every round of unpacking doubles
+                    scale /= 2 ** expansion_of_group(len(group.inputs))
+                plain = seal.Plaintext()
+                encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
+                yield file.dump(encryptor.encrypt_symmetric(plain))
 
     def decrypt(self, response: bytes) -> np.ndarray:
         """Decrypt and round leaf sums.
@@ -127,13 +137,17 @@ class CKKSClient(Client):
     ) -> np.ndarray:
         sums = np.empty((n_rows, len(constants)), dtype=np.int64)
         for score, constant in enumerate(constants):
-            sums[:, score] = (
-                self._decrypt_sums(file, decryptor, next(blobs), k)[:n_rows] if constant is None else constant
-            )
+            if constant is None:
+                values = self._decrypt_values(file, decryptor, next(blobs), k)
+                sums[:, score] = self._rounded(values)[:n_rows]
+            else:
+                sums[:, score] = constant
         return sums
 
-    def _decrypt_sums(self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int) -> np.ndarray:
-        """Integers of all rows of a batch; places without a row hold integers as well."""
+    def _decrypt_values(
+        self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int
+    ) -> np.ndarray:
+        """Leaf sums of a batch before rounding, float64; never leaves the client."""
         ciphertext = file.load(seal.Ciphertext(), self.context, blob, "answer")
         if ciphertext.parms_id() != self.context.level_ids[1]:
             raise ProtocolError("An answer of the response is at an unexpected level.")
@@ -141,12 +155,13 @@ class CKKSClient(Client):
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         slots = np.array(seal.CKKSEncoder(self.context.seal_context).decode_double(plain))
-        sums = rows_from_slots(slots, expansion)
-        integers = np.rint(sums)
-        if (
-            np.abs(sums - integers).max() > _INTEGER_TOLERANCE
-            or np.abs(integers).max() > 2.0**self.parameters.score_bits
-        ):
+        return rows_from_slots(slots, expansion)
+
+    def _rounded(self, values: np.ndarray) -> np.ndarray:
+        """Integers of all places of a batch; those without a row hold integers as well."""
+        integers = np.rint(values)
+        off = np.abs(values - integers).max()
+        if off > _INTEGER_TOLERANCE or np.abs(integers).max() > 2.0**self.parameters.score_bits:
             raise DecryptionError(
                 "The decrypted answer is no sum of leaves: it was computed under other keys, by another program, or "
                 "was altered on the way. Send the request again, with this client's evaluation_keys."

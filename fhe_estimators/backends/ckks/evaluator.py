@@ -74,7 +74,9 @@ class CKKSEvaluator(Evaluator):
         return pack_message("response", reply, [blob for answer in answers for blob in answer])
 
     def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: _PublicKeys) -> list[list[bytes]]:
-        if len(batches) == 1 or self.n_jobs in (None, 1):
+        if len(batches) == 1:
+            return [_evaluate_batch(self.program, keys, batches[0], verbose=self.verbose)]
+        if self.n_jobs in (None, 1):
             bar = progress_bar(batches, description="evaluate", verbose=self.verbose)
             return [_evaluate_batch(self.program, keys, batch) for batch in bar]
         results = Parallel(n_jobs=self.n_jobs, return_as="generator")(
@@ -129,14 +131,15 @@ def _split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKK
     return batches
 
 
-def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBatch) -> list[bytes]:
+def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBatch, verbose: int = 0) -> list[bytes]:
     """Encrypted leaf sums of one batch: a blob for each score that is not constant."""
     plan, context = program.schedule, keys.context
     with SealFile() as file:
         inputs = _load_inputs(file, program, keys, batch)
         bits = EncryptedBits(context, compose_bits(context, plan, program.tests, inputs, keys.relin_keys))
         circuit = CircuitEvaluator(context, plan, bits, EvaluationKeys(keys.relin_keys, keys.galois_keys))
-        answers = circuit.evaluate(clear_imaginary=program.packing.has_pairs(batch.expansion_log2))
+        clear_imaginary = program.packing.has_pairs(batch.expansion_log2)
+        answers = circuit.evaluate(clear_imaginary=clear_imaginary, verbose=verbose)
         return [file.dump(answer) for answer in answers]
 
 

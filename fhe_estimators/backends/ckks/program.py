@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...ensembles import TreeEnsemble
+from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from .._base import ClientSpec, Program
 from .._digest import program_digest
@@ -22,6 +23,8 @@ from ._sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, 
 from ._tests import TestTable, tests_of_ensemble
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
 
+#: Trees that need more comparisons in a row are of no use under encryption.
+_MAX_DEPTH = 100
 #: Finest precision of leaf sums.
 _MAX_SCORE_BITS = 26
 #: Coarser leaves may be rounded upwards, and their noise grows with them.
@@ -30,6 +33,11 @@ _ROUNDING_MARGIN = 1.01
 
 def quantize_for_ckks(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str) -> TreeEnsemble:
     """Integer thresholds, and leaves at the best precision that the smallest possible ring offers."""
+    if ensemble.depth > _MAX_DEPTH:
+        raise ParameterSelectionError(
+            f"The ensemble has trees of depth {ensemble.depth}; the ckks backend evaluates up to {_MAX_DEPTH}. Limit "
+            "max_depth, or the number of leaves."
+        )
     ensemble = quantizer.quantize_thresholds(ensemble)
     table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
     finest = quantize_leaves(ensemble, _MAX_SCORE_BITS)
@@ -43,11 +51,13 @@ def quantize_for_ckks(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layou
     return quantize_leaves(ensemble, parameters.score_bits)
 
 
-def compile_program(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str) -> CKKSProgram:
+def compile_program(
+    ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str, *, verbose: int = 0
+) -> CKKSProgram:
     """Compile an ensemble that came from `quantize_for_ckks`."""
     table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
     score_bits = max(1, *(int(np.abs(bound).max()).bit_length() for bound in ensemble.score_bounds()))
-    plan = schedule(ensemble, table)
+    plan = schedule(ensemble, table, verbose=verbose)
     parameters = select_parameters(
         n_levels=plan.n_levels,
         score_bits=[score_bits],
