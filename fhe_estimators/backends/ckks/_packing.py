@@ -1,7 +1,7 @@
 """Packing several bits of a row into one ciphertext.
 
-Few rows: unpacking on the server
----------------------------------
+Places
+------
 
 A batch of expansion ``k`` holds ``N / 2 ** (k + 1)`` rows and up to ``2 ** k`` bits a ciphertext. The bits of a
 ciphertext are the coefficients of ``X ** 0, X ** 1, ...``, each of them a polynomial in ``Y = X ** (2 ** k)``
@@ -13,13 +13,12 @@ exactly the odd powers of ``X ** (2 ** j)``: sum and difference of a ciphertext 
 the odd half. (S. Angel, H. Chen, K. Laine and S. Setty, "PIR with Compressed Queries and Amortized Query
 Processing", IEEE S&P 2018, section 3.3, here with rows in the slots of the subring.)
 
-Many rows: pairs
-----------------
+Pairs
+-----
 A slot is a complex number. Bits that are only ever terms of linear forms with real coefficients, never factors, can
 travel in pairs ``b + u c``, where ``u = X ** (N / 2)`` is ``i`` or ``-i`` in each slot: ``a (b + u c) - u d (b + u c)``
 has the real part ``a b + d c``. What ends up in the imaginary parts is cleared from the answer by adding its
-conjugate, so that it tells the client nothing. Pairs are not unpacked, hence the requests that use them are those
-with ``k = 0``.
+conjugate, so that it tells the client nothing.
 """
 
 from __future__ import annotations
@@ -53,16 +52,16 @@ def conjugation_element(poly_modulus_degree: int) -> int:
     return 2 * poly_modulus_degree - 1
 
 
+#: A bit, or a pair of bits in the real and the imaginary parts, by their indices among the inputs.
+Place = tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class PackedGroup:
-    """Inputs that travel in the same ciphertext, and their level.
-
-    A pair consists of the real and the imaginary parts of the slots.
-    """
+    """What travels in the same ciphertext, and its level."""
 
     level: int
-    inputs: tuple[int, ...]
-    is_pair: bool = False
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +75,7 @@ class PackingPlan:
     roles : ndarray of shape (n_inputs,), int64
         `FACTOR` or `TERM`.
     uses_pairs : bool
-        Whether terms travel in pairs.
+        Whether terms travel in pairs; answers then come twice as large (see the module's docstring).
     """
 
     levels: np.ndarray
@@ -87,24 +86,14 @@ class PackingPlan:
         """The ciphertexts of a batch, in the order in which they travel."""
         for level in sorted(set(self.levels.tolist()) - {0}, reverse=True):
             inputs = np.flatnonzero(self.levels == level)
-            if expansion_log2:
-                for group in _chunks(inputs, 2**expansion_log2):
-                    yield PackedGroup(level, group)
-                continue
             paired = (self.roles[inputs] == TERM) & self.uses_pairs
-            for (single,) in _chunks(inputs[~paired], 1):
-                yield PackedGroup(level, (single,))
-            for group in _chunks(inputs[paired], 2):
-                yield PackedGroup(level, group, is_pair=len(group) == 2)
-
-    def has_pairs(self, expansion_log2: int) -> bool:
-        """Whether a batch holds pairs, so that its answers come twice as large (see the module's docstring)."""
-        return self.uses_pairs and expansion_log2 == 0
+            places = [*_chunks(inputs[~paired].tolist(), 1), *_chunks(inputs[paired].tolist(), 2)]
+            for group in _chunks(places, 2**expansion_log2):
+                yield PackedGroup(level, group)
 
 
-def _chunks(inputs: np.ndarray, size: int) -> Iterator[tuple[int, ...]]:
-    for start in range(0, len(inputs), size):
-        yield tuple(inputs[start : start + size].tolist())
+def _chunks(items: list, size: int) -> list[tuple]:
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
 
 
 @cache
@@ -133,8 +122,8 @@ def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_mo
 
     Parameters
     ----------
-    bits : ndarray of shape (n_rows, n_bits), bool
-        Those of the group, for at most ``N / 2 ** (expansion_log2 + 1)`` rows.
+    bits : ndarray of shape (n_rows, n_inputs), bool
+        For at most ``N / 2 ** (expansion_log2 + 1)`` rows.
     group : PackedGroup
     expansion_log2, poly_modulus_degree : int
 
@@ -142,15 +131,23 @@ def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_mo
     -------
     slots : ndarray of shape (n_slots,), float64 or complex128
     """
-    n_rows, n_bits = poly_modulus_degree >> (expansion_log2 + 1), bits.shape[1]
-    rows = np.zeros((n_rows, n_bits))
-    rows[: len(bits)] = bits
-    if group.is_pair:
-        return rows[:, 0] + imaginary_units(poly_modulus_degree) * rows[:, 1]
-    if expansion_log2 == 0:
-        return rows[:, 0]
-    powers = slot_roots(poly_modulus_degree)[:, None] ** np.arange(n_bits)
-    return np.einsum("art,rt->ar", powers.reshape(-1, n_rows, n_bits), rows).reshape(-1)
+    n_rows = poly_modulus_degree >> (expansion_log2 + 1)
+    powers = 1.0
+    if expansion_log2:
+        powers = slot_roots(poly_modulus_degree)[:, None] ** np.arange(len(group.places))
+        powers = powers.reshape(-1, n_rows, len(group.places))
+
+    def part(position: int) -> np.ndarray:
+        """The real or the imaginary parts of all places, each at its power of X."""
+        rows = np.zeros((n_rows, len(group.places)))
+        for column, place in enumerate(group.places):
+            if position < len(place):
+                rows[: len(bits), column] = bits[:, place[position]]
+        return (powers * rows).sum(axis=-1).reshape(-1)
+
+    if all(len(place) == 1 for place in group.places):
+        return part(0)
+    return part(0) + imaginary_units(poly_modulus_degree) * part(1)
 
 
 def rows_from_slots(slots: np.ndarray, expansion_log2: int) -> np.ndarray:

@@ -91,10 +91,10 @@ class CKKSClient(Client):
         bits = self.inputs.bits(codes)
         with SealFile() as file:
             for group in self.packing.groups(expansion):
-                slots = pack_bits(bits[:, group.inputs], group, expansion, self.parameters.poly_modulus_degree)
+                slots = pack_bits(bits, group, expansion, self.parameters.poly_modulus_degree)
                 scale = self.context.bit_scale(group.level)
                 if expansion:  # every round of unpacking doubles
-                    scale /= 2 ** expansion_of_group(len(group.inputs))
+                    scale /= 2 ** expansion_of_group(len(group.places))
                 plain = seal.Plaintext()
                 encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
                 yield file.dump(encryptor.encrypt_symmetric(plain))
@@ -151,7 +151,7 @@ class CKKSClient(Client):
         ciphertext = file.load(seal.Ciphertext(), self.context, blob, "answer")
         if ciphertext.parms_id() != self.context.level_ids[1]:
             raise ProtocolError("An answer of the response is at an unexpected level.")
-        ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.has_pairs(expansion) else 1)
+        ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.uses_pairs else 1)
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         slots = np.array(seal.CKKSEncoder(self.context.seal_context).decode_double(plain))

@@ -138,7 +138,7 @@ def _evaluate_batch(program: CKKSProgram, keys: _PublicKeys, batch: EncryptedBat
         inputs = _load_inputs(file, program, keys, batch)
         bits = EncryptedBits(context, compose_bits(context, plan, program.tests, inputs, keys.relin_keys))
         circuit = CircuitEvaluator(context, plan, bits, EvaluationKeys(keys.relin_keys, keys.galois_keys))
-        clear_imaginary = program.packing.has_pairs(batch.expansion_log2)
+        clear_imaginary = program.packing.uses_pairs
         answers = circuit.evaluate(clear_imaginary=clear_imaginary, verbose=verbose)
         return [file.dump(answer) for answer in answers]
 
@@ -151,12 +151,11 @@ def _load_inputs(
     unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
     for group, blob in zip(program.packing.groups(batch.expansion_log2), batch.blobs, strict=True):
         packed = _load_ciphertext(file, context, blob, group)
-        parts = [packed] * len(group.inputs)
-        if unpacker is not None:
-            parts = unpacker.unpack(packed, len(group.inputs), group.level)
-        for position, (index, part) in enumerate(zip(group.inputs, parts, strict=True)):
+        parts = unpacker.unpack(packed, len(group.places), group.level) if unpacker else [packed]
+        for place, part in zip(group.places, parts, strict=True):
             part.scale = context.bit_scale(group.level)
-            inputs[index] = EncryptedBit(part, group.level, imaginary=group.is_pair and position == 1)
+            for position, index in enumerate(place):
+                inputs[index] = EncryptedBit(part, group.level, imaginary=position == 1)
     return inputs
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fhe_estimators.backends.ckks import CKKSBackend
+from fhe_estimators.backends.ckks._inputs import TERM
 from fhe_estimators.backends.ckks._noise import ERROR_STDS, MAX_ERROR
 from fhe_estimators.backends.ckks._simulation import simulate_leaf_sums
 from fhe_estimators.backends.ckks.client import CKKSClient
@@ -85,9 +86,11 @@ def test_simulation_is_as_noisy_as_predicted(options):
     )
 
 
-def test_pairs_are_used_by_full_batches_only():
-    program, codes = program_of(depth=3)
+def test_pairs_share_ciphertexts():
+    program, _ = program_of(depth=3)
     assert program.packing.uses_pairs
-    assert any(group.is_pair for group in program.packing.groups(0))
-    assert not any(group.is_pair for group in program.packing.groups(1))
-    assert np.abs(errors(program, codes[:3000], n_keys=1)).max() < MAX_ERROR
+    for expansion in (0, 3):
+        places = [place for group in program.packing.groups(expansion) for place in group.places]
+        assert sorted(index for place in places for index in place) == np.flatnonzero(program.packing.levels).tolist()
+        for pair in (place for place in places if len(place) == 2):
+            assert np.all(program.packing.roles[list(pair)] == TERM)

@@ -1,0 +1,63 @@
+"""What the package promises as a whole."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fhe_estimators
+from fhe_estimators import estimators, exceptions, quantizers, serving
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_public_names_are_lazy_and_complete():
+    assert set(estimators.__all__) == {name for name in fhe_estimators.__all__ if name.startswith("FHE")}
+    for name in fhe_estimators.__all__:
+        assert name in dir(fhe_estimators) and getattr(fhe_estimators, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'FHEFancy'"):
+        fhe_estimators.FHEFancy  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'FHEFancy'"):
+        serving.FHEFancy  # noqa: B018
+    assert {"FHEClient", "FHEServer"} <= set(dir(serving))
+
+
+def test_importing_the_package_imports_no_library():
+    code = "import sys, fhe_estimators; print({'sklearn', 'numpy', 'tenseal', 'xgboost', 'torch'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+def test_every_public_name_is_in_the_api_reference():
+    reference = (ROOT / "docs" / "api.rst").read_text()
+    names = {*fhe_estimators.__all__, *serving.__all__, *quantizers.QUANTIZERS.values()} - {"__version__"}
+    names = {name if isinstance(name, str) else name.__name__ for name in names}
+    missing = [name for name in names if not re.search(rf"\b{name}\b", reference)]
+    assert not [name for name in missing if name not in ("FHERandomForest", "FHEGradientBoosting")]
+    assert "fhe_estimators.exceptions" in reference
+
+
+def test_errors_are_those_scikit_learn_users_catch():
+    errors = [value for value in vars(exceptions).values() if isinstance(value, type)]
+    for error in errors:
+        if error.__module__ == exceptions.__name__ and error is not exceptions.FHEError:
+            assert issubclass(error, exceptions.FHEError)
+            assert issubclass(error, (ValueError, ImportError))
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/quick_start.rst"])
+def test_the_code_of_the_documents_runs(document, tmp_path, monkeypatch, capsys):
+    text = (ROOT / document).read_text()
+    if document.endswith(".md"):
+        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    else:
+        found = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", text)
+        blocks = [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in found]
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(compile(block, document, "exec"), names)
+    capsys.readouterr()
