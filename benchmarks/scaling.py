@@ -118,7 +118,8 @@ def plot(points: Sequence[dict[str, Any]], path: Path) -> None:
     figure, panels = plt.subplots(1, len(sweeps), figsize=(4.6 * len(sweeps), 4.2), sharey=True, squeeze=False)
     for sweep, axes in zip(sweeps, panels[0], strict=True):
         _draw_sweep(axes, sweep, [point for point in points if point["sweep"] == sweep])
-    panels[0, 0].set_ylabel("seconds (median)")
+    slowest = max(point[f"{phase}_seconds"] for point in points for phase in PHASES)
+    panels[0, 0].set(ylabel="seconds (median)", ylim=(1e-3, 2 * slowest))
     panels[0, 0].legend(frameon=False)
     figure.suptitle("Encrypted XGBoost on adult census income, by phase, on CPU")
     figure.tight_layout()
@@ -142,7 +143,6 @@ def _draw_sweep(axes: Any, sweep: str, points: Sequence[dict[str, Any]]) -> None
     if linear:  # a guide of slope 1 through the last point of the evaluation
         last = points[-1]["evaluate_seconds"]
         axes.plot(x, last * x / x[-1], color="0.6", linestyle="--", linewidth=1, zorder=0, label="linear")
-        axes.set_ylim(bottom=1e-3)
     axes.grid(alpha=0.3)
 
 

@@ -70,8 +70,9 @@ def _later_class_probabilities(value: np.ndarray, counts: tuple[int, ...]) -> np
     return later if later.shape[1] else np.zeros((len(value), 1))
 
 
-@import_model.register
-def _(model: GradientBoostingClassifier | GradientBoostingRegressor) -> TreeEnsemble:
+@import_model.register(GradientBoostingClassifier)
+@import_model.register(GradientBoostingRegressor)
+def _(model: Any) -> TreeEnsemble:
     if not (isinstance(model.init_, (DummyClassifier, DummyRegressor)) or model.init_ == "zero"):
         raise UnsupportedModelError(
             f"{type(model).__name__} with init={model.init!r} starts from another model's predictions: "
@@ -124,8 +125,9 @@ def _average_path_length(n_samples: np.ndarray) -> np.ndarray:
     return np.select([n_samples <= 1, n_samples == 2], [0.0, 1.0], average)
 
 
-@import_model.register
-def _(model: HistGradientBoostingClassifier | HistGradientBoostingRegressor) -> TreeEnsemble:
+@import_model.register(HistGradientBoostingClassifier)
+@import_model.register(HistGradientBoostingRegressor)
+def _(model: Any) -> TreeEnsemble:
     if model.is_categorical_ is not None and np.any(model.is_categorical_):
         raise UnsupportedModelError(
             f"{type(model).__name__} splits on categories: encode them as numbers before training "
