@@ -6,25 +6,16 @@ Every method says what it costs; levels and scales are those of `_schedule`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 
 import tenseal.sealapi as seal
 
 from ...utils import progress_bar
 from ._bits import EncryptedBit, EncryptedBits
 from ._circuit import Affine, Product
-from ._context import CKKSContext
 from ._packing import imaginary_units
 from ._polynomial import CONSTANT, LinearForm
+from ._public_keys import PublicKeys
 from ._schedule import OUTPUT_LEVEL, Schedule
-
-
-@dataclass(frozen=True)
-class EvaluationKeys:
-    """Public keys as SEAL objects; Galois keys only where a program needs them."""
-
-    relin_keys: seal.RelinKeys
-    galois_keys: seal.GaloisKeys | None
 
 
 class CircuitEvaluator:
@@ -35,19 +26,18 @@ class CircuitEvaluator:
 
     Parameters
     ----------
-    context : CKKSContext
+    keys : PublicKeys
     plan : Schedule
     bits : EncryptedBits
-    keys : EvaluationKeys
     """
 
-    def __init__(self, context: CKKSContext, plan: Schedule, bits: EncryptedBits, keys: EvaluationKeys):
-        self.context = context
+    def __init__(self, keys: PublicKeys, plan: Schedule, bits: EncryptedBits):
+        self.keys = keys
         self.plan = plan
         self.bits = bits
-        self.keys = keys
-        self.evaluator = seal.Evaluator(context.seal_context)
-        self.encoder = seal.CKKSEncoder(context.seal_context)
+        self.context = keys.context
+        self.evaluator = seal.Evaluator(self.context.seal_context)
+        self.encoder = seal.CKKSEncoder(self.context.seal_context)
         self._minus_units: dict[int, seal.Plaintext] = {}
         #: Sums of products, by the level of the products; and factors made of them, by their level.
         self._sums: dict[Affine, dict[int, seal.Ciphertext]] = defaultdict(dict)
@@ -67,31 +57,14 @@ class CircuitEvaluator:
                 found.add(factor)
         return found
 
-    def evaluate(self, *, clear_imaginary: bool, verbose: int = 0) -> list[seal.Ciphertext]:
-        """The encrypted scores that are not constant, at the output level and scale ``beta_1 ** 2``, of size 2.
-
-        With ``clear_imaginary``, for batches with pairs, twice the scores: one more key switching each.
-        """
+    def sums(self, *, verbose: int = 0) -> list[seal.Ciphertext | None]:
+        """The encrypted outputs at the output level and scale ``beta_1 ** 2``, of size up to 3; None if constant."""
         products = self.plan.products[::-1]
         for product in progress_bar(products, description="evaluate", verbose=verbose):
             ciphertext = self._multiply(product)
             for affine, coefficient in self._memberships.pop(product):
                 self._add_product(affine, product.level, ciphertext, coefficient)
-        return [
-            self._answer(output, clear_imaginary=clear_imaginary)
-            for output in self.plan.outputs
-            if not output.is_constant
-        ]
-
-    def _answer(self, output: Affine, *, clear_imaginary: bool) -> seal.Ciphertext:
-        result = self._total(output, OUTPUT_LEVEL)
-        if result.size() > 2:
-            self.evaluator.relinearize_inplace(result, self.keys.relin_keys)
-        if clear_imaginary:
-            conjugate = seal.Ciphertext()
-            self.evaluator.complex_conjugate(result, self.keys.galois_keys, conjugate)
-            self.evaluator.add_inplace(result, conjugate)
-        return result
+        return [None if output.is_constant else self._total(output, OUTPUT_LEVEL) for output in self.plan.outputs]
 
     def _multiply(self, product: Product) -> seal.Ciphertext:
         """A product of size 3 at scale ``beta ** 2``: one multiplication."""
