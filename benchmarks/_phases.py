@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 
 from fhe_estimators.ensembles import scores_from_sums, sum_leaves
 
@@ -72,6 +73,11 @@ def measure(estimator: Any, X: np.ndarray, *, repeat: int, n_jobs: int | None = 
     phases.sums = client.decrypt(response)
     timed("decrypt", lambda: link(estimator, client.decrypt(response)))
     return phases
+
+
+def stop_workers() -> None:
+    """End the processes joblib keeps for later calls: a process of a pool cannot exit before they do."""
+    get_reusable_executor().shutdown(wait=True)
 
 
 def link(estimator: Any, sums: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from ._phases import compare, measure
+from ._phases import compare, measure, stop_workers
 from ._report import aligned, describe_machine, machine, markdown, seconds, size
 from ._workloads import WORKLOADS
 
@@ -32,6 +32,7 @@ def run_workload(key: str, repeat: int, n_jobs: int | None, max_rows: int | None
     build_seconds = time.perf_counter() - start
     X = X[:max_rows]
     phases = measure(estimator, X, repeat=repeat, n_jobs=n_jobs)
+    stop_workers()  # only the memory of ended children is counted
     peak_memory = _peak_memory_bytes(n_jobs)
     agreement = compare(estimator, X, phases.sums, repeat=repeat)
     facts = estimator.program_.describe()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +14,17 @@ from ._context import CKKSContext, SealFile
 from ._evaluation import CircuitEvaluator
 from ._packing import PackedGroup
 from ._public_keys import PublicKeys
-from ._schedule import Schedule
 from ._unpacking import Unpacker
 from .program import CKKSProgram
 
 
 @dataclass(frozen=True)
 class EncryptedBatch:
-    """Up to ``N / 2 ** (expansion_log2 + 1)`` rows: a blob a `PackedGroup`, empty where it is not needed."""
+    """Up to ``N / 2 ** (expansion_log2 + 1)`` rows: a blob a `PackedGroup`."""
 
     n_rows: int
     expansion_log2: int
-    blobs: Sequence[bytes | memoryview]
+    blobs: list[bytes]
 
 
 def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKSProgram) -> list[EncryptedBatch]:
@@ -41,49 +39,25 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
         if not 0 <= expansion <= parameters.expansion_log2 or not 1 <= n_rows <= parameters.n_slots >> expansion:
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
         n_blobs = sum(1 for _ in program.packing.groups(expansion))
-        batches.append(EncryptedBatch(n_rows, expansion, blobs[start : start + n_blobs]))
+        batches.append(EncryptedBatch(n_rows, expansion, [bytes(blob) for blob in blobs[start : start + n_blobs]]))
         start += n_blobs
     if not batches or start != len(blobs):
         raise ProtocolError(f"The request has {len(blobs)} ciphertexts, expected {start}.")
     return batches
 
 
-def needed_blobs(program: CKKSProgram, plan: Schedule, batch: EncryptedBatch) -> EncryptedBatch:
-    """The batch without the ciphertexts that a part of the circuit does not use."""
-    used = {index for test in plan.tests_used() for index in program.tests.recipes[test].inputs}
-    blobs = [
-        blob if any(index in used for place in group.places for index in place) else b""
-        for group, blob in zip(program.packing.groups(batch.expansion_log2), batch.blobs, strict=True)
-    ]
-    return EncryptedBatch(batch.n_rows, batch.expansion_log2, blobs)
+def evaluate_batch(program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, verbose: int = 0) -> list[bytes]:
+    """Encrypted leaf sums of one batch: a blob for each score that is not constant.
 
-
-def partial_sums(
-    program: CKKSProgram, keys: PublicKeys, plan: Schedule, batch: EncryptedBatch, verbose: int = 0
-) -> list[seal.Ciphertext | None]:
-    """Leaf sums of a part of the circuit, not relinearized: one a score, None if the part adds nothing to it."""
+    With pairs they are twice as large, and without imaginary parts.
+    """
+    plan, context = program.schedule, keys.context
     with SealFile() as file:
         inputs = _load_inputs(file, program, keys, batch)
-    bits = EncryptedBits(keys.context, compose_bits(keys.context, plan, program.tests, inputs, keys.relin_keys))
-    return CircuitEvaluator(keys, plan, bits).sums(verbose=verbose)
-
-
-def answers(
-    program: CKKSProgram, keys: PublicKeys, sums: Sequence[seal.Ciphertext | None], file: SealFile
-) -> list[bytes]:
-    """What the client gets: relinearized, and without imaginary parts (twice as large then) if pairs were used."""
-    evaluator, blobs = seal.Evaluator(keys.context.seal_context), []
-    for total in sums:
-        if total is None:
-            continue
-        if total.size() > 2:
-            evaluator.relinearize_inplace(total, keys.relin_keys)
-        if program.packing.uses_pairs:
-            conjugate = seal.Ciphertext()
-            evaluator.complex_conjugate(total, keys.galois_keys, conjugate)
-            evaluator.add_inplace(total, conjugate)
-        blobs.append(file.dump(total))
-    return blobs
+        bits = EncryptedBits(context, compose_bits(context, plan, program.tests, inputs, keys.relin_keys))
+        circuit = CircuitEvaluator(keys, plan, bits)
+        answers = circuit.evaluate(clear_imaginary=program.packing.uses_pairs, verbose=verbose)
+        return [file.dump(answer) for answer in answers]
 
 
 def _load_inputs(
@@ -93,8 +67,6 @@ def _load_inputs(
     context, inputs = keys.context, {}
     unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
     for group, blob in zip(program.packing.groups(batch.expansion_log2), batch.blobs, strict=True):
-        if not len(blob):
-            continue
         packed = _load_ciphertext(file, context, blob, group)
         parts = unpacker.unpack(packed, len(group.places), group.level) if unpacker else [packed]
         for place, part in zip(group.places, parts, strict=True):
@@ -104,9 +76,7 @@ def _load_inputs(
     return inputs
 
 
-def _load_ciphertext(
-    file: SealFile, context: CKKSContext, blob: bytes | memoryview, group: PackedGroup
-) -> seal.Ciphertext:
+def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, group: PackedGroup) -> seal.Ciphertext:
     ciphertext = file.load(seal.Ciphertext(), context, blob, "ciphertext")
     if ciphertext.size() != 2 or ciphertext.parms_id() != context.level_ids[group.level]:
         raise ProtocolError("A ciphertext of the request has another size or level than the program expects.")

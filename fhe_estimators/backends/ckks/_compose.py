@@ -25,9 +25,8 @@ def compose_bits(
     if not table.hides_bins:
         return inputs
     composer = _Composer(context, inputs, relin_keys)
-    return {
-        test: EncryptedBit(composer.bit(table.recipes[test], plan), plan.circuit_level) for test in plan.tests_used()
-    }
+    used = [test for test, level in enumerate(plan.test_levels) if level > 0]
+    return {test: EncryptedBit(composer.bit(table.recipes[test], plan), plan.circuit_level) for test in used}
 
 
 class _Composer:

@@ -57,14 +57,31 @@ class CircuitEvaluator:
                 found.add(factor)
         return found
 
-    def sums(self, *, verbose: int = 0) -> list[seal.Ciphertext | None]:
-        """The encrypted outputs at the output level and scale ``beta_1 ** 2``, of size up to 3; None if constant."""
+    def evaluate(self, *, clear_imaginary: bool, verbose: int = 0) -> list[seal.Ciphertext]:
+        """The encrypted scores that are not constant, at the output level and scale ``beta_1 ** 2``, of size 2.
+
+        With ``clear_imaginary``, for batches with pairs, twice the scores: one more key switching each.
+        """
         products = self.plan.products[::-1]
         for product in progress_bar(products, description="evaluate", verbose=verbose):
             ciphertext = self._multiply(product)
             for affine, coefficient in self._memberships.pop(product):
                 self._add_product(affine, product.level, ciphertext, coefficient)
-        return [None if output.is_constant else self._total(output, OUTPUT_LEVEL) for output in self.plan.outputs]
+        return [
+            self._answer(output, clear_imaginary=clear_imaginary)
+            for output in self.plan.outputs
+            if not output.is_constant
+        ]
+
+    def _answer(self, output: Affine, *, clear_imaginary: bool) -> seal.Ciphertext:
+        result = self._total(output, OUTPUT_LEVEL)
+        if result.size() > 2:
+            self.evaluator.relinearize_inplace(result, self.keys.relin_keys)
+        if clear_imaginary:
+            conjugate = seal.Ciphertext()
+            self.evaluator.complex_conjugate(result, self.keys.galois_keys, conjugate)
+            self.evaluator.add_inplace(result, conjugate)
+        return result
 
     def _multiply(self, product: Product) -> seal.Ciphertext:
         """A product of size 3 at scale ``beta ** 2``: one multiplication."""

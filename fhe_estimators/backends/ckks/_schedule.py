@@ -74,11 +74,6 @@ class Schedule:
         made_at = self.test_levels[test]
         return bool(level < made_at and not (made_at == self.n_levels and level == made_at - 1))
 
-    def tests_used(self) -> set[int]:
-        """Tests whose bits the circuit needs."""
-        factors = (factor for product in self.products for factor, _ in product.operands())
-        return {test for affine in (*self.outputs, *factors) for test in affine.linear} - {CONSTANT}
-
     def n_relinearizations(self) -> int:
         """Relinearizations a batch, those of the answers included."""
         factors = {id(factor) for product in self.products for factor, _ in product.operands() if factor.products}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from joblib import effective_n_jobs
+from joblib import Parallel, delayed
 
 from ...exceptions import KeyMismatchError
 from ...utils import progress_bar
 from .._base import Evaluator
 from .._messages import pack_message, unpack_message
-from ._batch import EncryptedBatch, answers, partial_sums, split_batches
-from ._context import SealFile
-from ._parallel import evaluate_in_processes
+from ._batch import EncryptedBatch, evaluate_batch, split_batches
 from ._public_keys import PublicKeys
 from .program import CKKSProgram
 
@@ -24,7 +22,7 @@ class CKKSEvaluator(Evaluator):
     ----------
     program : CKKSProgram
     n_jobs : int, default=None
-        Processes (joblib): over the batches of a request, and over parts of the circuit if there are fewer.
+        Processes over the batches of a request (joblib).
     verbose : int, default=0
     """
 
@@ -61,19 +59,15 @@ class CKKSEvaluator(Evaluator):
         return pack_message("response", reply, [blob for answer in answers for blob in answer])
 
     def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: PublicKeys) -> list[list[bytes]]:
-        n_jobs = effective_n_jobs(self.n_jobs)
-        if n_jobs > 1:
-            results = evaluate_in_processes(self.program, message, keys, batches, n_jobs)
+        if len(batches) == 1:
+            return [evaluate_batch(self.program, keys, batches[0], verbose=self.verbose)]
+        if self.n_jobs in (None, 1):
+            answers = (evaluate_batch(self.program, keys, batch) for batch in batches)
         else:
-            verbose = self.verbose if len(batches) == 1 else 0  # a bar over products, or one over batches
-            results = (self._evaluate_batch(keys, batch, verbose) for batch in batches)
-        verbose = self.verbose if n_jobs > 1 or len(batches) > 1 else 0
-        return list(progress_bar(results, description="evaluate", verbose=verbose, total=len(batches)))
-
-    def _evaluate_batch(self, keys: PublicKeys, batch: EncryptedBatch, verbose: int) -> list[bytes]:
-        sums = partial_sums(self.program, keys, self.program.schedule, batch, verbose)
-        with SealFile() as file:
-            return answers(self.program, keys, sums, file)
+            answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+                delayed(_evaluate_in_worker)(self.program, message, batch) for batch in batches
+            )
+        return list(progress_bar(answers, description="evaluate", verbose=self.verbose, total=len(batches)))
 
     def _parse_keys(self, message: bytes) -> PublicKeys:
         """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
@@ -83,3 +77,14 @@ class CKKSEvaluator(Evaluator):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_key_cache": None}
+
+
+_worker: CKKSEvaluator | None = None
+
+
+def _evaluate_in_worker(program: CKKSProgram, evaluation_keys: bytes, batch: EncryptedBatch) -> list[bytes]:
+    """Run by joblib's processes, each of which parses a client's keys once."""
+    global _worker
+    if _worker is None or _worker.program.program_id != program.program_id:
+        _worker = CKKSEvaluator(program)
+    return evaluate_batch(_worker.program, _worker._parse_keys(evaluation_keys), batch)
