@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from ..exceptions import BackendNotAvailableError
@@ -27,3 +28,8 @@ def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs {module.partition('.')[0]}, which is not installed (or does not import: {error}). "
             f'Install it with: pip install "fhe-estimators[{extra}]"'
         ) from error
+
+
+def optional_module(module: str, *, requires: str) -> ModuleType | None:
+    """Import a module of this package that needs an optional library; None where the library is missing."""
+    return import_module(module) if find_spec(requires) else None

@@ -1,0 +1,131 @@
+"""The written noise model: how far a decrypted product is from the exact one, and how large an input may be.
+
+An input ``x`` (one token) is sent as ``m = round(alpha x)``. What the worker multiplies by the integer weights ``w`` of
+an output is ``m + e + r``: message, Gaussian noise, and the rounding of the mask to the wire's 24 bits, the last with
+variance ``u^2 / 12`` for ``u = q / 2^24``. The product is ``w.m + w.(e + r) + w.d - h``, where ``d`` is the rounding of
+the message and ``h`` comes from hints in single precision. Everything is in units of 1 modulo q; divided by ``alpha``,
+it is the error of the output in units of the weights' integers.
+
+No output wraps if ``|w.(m + e + r)| < q / 2``. By Cauchy and Schwarz ``|w.m| <= |w| (alpha |x| + sqrt(d) / 2)``, and the
+noise is bounded by its largest values, so `largest_scale` holds for every input, not only for usual ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ._randomness import GAUSSIAN_THRESHOLDS
+from .parameters import NOISE_STANDARD_DEVIATION, WIRE_BITS, LWEParameters
+
+_ROUNDING_VARIANCE = 1 / 12
+_LARGEST_NOISE = len(GAUSSIAN_THRESHOLDS)
+#: Standard deviations of what is bounded only statistically (the hints' rounding): exceeded less often than 1e-15.
+_STATISTICAL_MARGIN = 8.0
+#: Single-precision products and norms may be off by this much.
+_FLOAT_MARGIN = 1 - 1e-6
+
+
+@dataclass(frozen=True)
+class WeightNorms:
+    """Norms of the integer weights of the outputs of a layer.
+
+    Parameters
+    ----------
+    euclidean : tensor of float32, shape (n_outputs,)
+    largest_euclidean : float
+    largest_absolute : float
+        Largest sum of absolute values.
+    n_inputs : int
+    """
+
+    euclidean: torch.Tensor
+    largest_euclidean: float
+    largest_absolute: float
+    n_inputs: int
+
+    @classmethod
+    def of(cls, matrix: torch.Tensor) -> WeightNorms:
+        """Norms of a matrix of int8, shape (n_inputs, n_outputs)."""
+        columns = [
+            (part.to(torch.float32).square().sum(dim=0), part.to(torch.int32).abs().sum(dim=0))
+            for part in matrix.split(512, dim=1)
+        ]
+        squares, absolutes = (torch.cat(parts) for parts in zip(*columns, strict=True))
+        euclidean = squares.sqrt()
+        return cls(euclidean, float(euclidean.max()), float(absolutes.max()), len(matrix))
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Noise of one parameter set.
+
+    Parameters
+    ----------
+    parameters : LWEParameters
+    """
+
+    parameters: LWEParameters
+
+    @property
+    def wire_unit(self) -> float:
+        """What one unit of the wire is worth modulo q."""
+        return 2.0 ** (self.parameters.modulus_bits - WIRE_BITS)
+
+    @property
+    def input_deviation(self) -> float:
+        """Standard deviation of noise and roundings of one encrypted value."""
+        wire = _ROUNDING_VARIANCE * self.wire_unit**2 if self.wire_unit > 1 else 0.0
+        return math.sqrt(NOISE_STANDARD_DEVIATION**2 + wire + _ROUNDING_VARIANCE)
+
+    @property
+    def hint_deviation(self) -> float:
+        """Standard deviation of what the single precision of a hint adds to an output.
+
+        The relative error of a float32 is uniform in a range of 2^-24 at most; averaged over the mantissa its standard
+        deviation is 2^-24 / sqrt(6); transforms and products with the secret keep relative errors.
+        """
+        modulus = 2.0**self.parameters.modulus_bits
+        product = modulus / math.sqrt(12) * math.sqrt(self.parameters.dimension * 2 / 3)
+        return 2.0**-24 / math.sqrt(6) * product
+
+    def largest_scale(self, norms: WeightNorms) -> float:
+        """Largest ``alpha |x|`` for which no output of a layer wraps, whatever the input.
+
+        Raises
+        ------
+        ValueError
+            If the layer is so wide that its noise alone could wrap.
+        """
+        noise = norms.largest_absolute * (_LARGEST_NOISE + self.wire_unit / 2 + 1)
+        noise += _STATISTICAL_MARGIN * self.hint_deviation
+        room = 2.0 ** (self.parameters.modulus_bits - 1) - noise
+        scale = room / max(norms.largest_euclidean, 1.0) - math.sqrt(norms.n_inputs) / 2
+        if scale < 1:
+            raise ValueError(
+                f"A layer of {norms.n_inputs} inputs with weights of norm {norms.largest_euclidean:.3g} leaves no room for "
+                "messages beside the noise: use the 'precise' parameters."
+            )
+        return scale * _FLOAT_MARGIN
+
+    def output_deviation(self, norms: WeightNorms) -> torch.Tensor:
+        """Standard deviation of each output times ``alpha``, shape (n_outputs,)."""
+        return (norms.euclidean.square() * self.input_deviation**2 + self.hint_deviation**2).sqrt()
+
+
+def scales_of(values: torch.Tensor, largest_scale: float) -> torch.Tensor:
+    """``alpha`` of each token: ``largest_scale / |x|``, and 1 for tokens that are zero. Shape (n_tokens,), float32."""
+    lengths = torch.linalg.vector_norm(values, dim=1, dtype=torch.float64)
+    if not torch.isfinite(lengths).all():
+        raise ValueError(
+            "Values to encrypt contain NaN or infinity: training has diverged (lower learning_rate), or the model's "
+            "activations overflow."
+        )
+    scales = torch.where(lengths > 0, largest_scale / lengths, 1.0)
+    return scales.clamp(max=_LARGEST_ALPHA).to(torch.float32)
+
+
+#: Keeps alpha and its inverse within the range of float32, whatever tiny numbers a token holds.
+_LARGEST_ALPHA = 1e30

@@ -1,0 +1,102 @@
+"""Parameter sets of the `lwe` engine, checked against the security table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...exceptions import InsecureParametersError, ProtocolError
+from .._security import check_ring_security
+
+#: Standard deviation of the discrete Gaussian noise, that of the security table.
+NOISE_STANDARD_DEVIATION = 3.2
+#: All arithmetic is modulo 2^32; a smaller modulus lives in the upper bits (see `LWEParameters.shift_bits`).
+WORD_BITS = 32
+#: Bits of a ciphertext value on the wire: three bytes, which are three int8 limbs for the worker.
+WIRE_BITS = 24
+
+
+@dataclass(frozen=True)
+class LWEParameters:
+    """Module-LWE over ``Z_q[X] / (X^d + 1)`` with ``q`` a power of two.
+
+    Parameters
+    ----------
+    dimension : int
+        Dimension n of the secret. The security depends on it and on ``modulus_bits``.
+    modulus_bits : int
+        Bits of the modulus q, at most 32.
+    ring_degree : int
+        Degree d of the ring, a power of two that divides ``dimension``: tokens that one secret
+        encrypts. The module has rank ``dimension / ring_degree``; 1 is the cheapest.
+
+    Raises
+    ------
+    InsecureParametersError
+        If the parameters are below 128-bit security.
+
+    Notes
+    -----
+    The security of module-LWE is estimated, as usual, as that of ring-LWE in the dimension n: A. Langlois and
+    D. Stehle, "Worst-case to average-case reductions for module lattices", Designs, Codes and Cryptography 75, 2015.
+    """
+
+    dimension: int
+    modulus_bits: int
+    ring_degree: int
+
+    def __post_init__(self) -> None:
+        check_ring_security(self.dimension, self.modulus_bits)
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        if not WIRE_BITS <= self.modulus_bits <= WORD_BITS:
+            raise InsecureParametersError(f"modulus_bits={self.modulus_bits} must be from {WIRE_BITS} to {WORD_BITS}.")
+        degree = self.ring_degree
+        if degree < 2 or degree & (degree - 1) or degree > self.dimension or self.dimension % degree:
+            raise ValueError(
+                f"ring_degree={degree} must be a power of two from 2 to dimension={self.dimension} and divide it."
+            )
+
+    @property
+    def rank(self) -> int:
+        """Rank of the module: polynomials in a secret."""
+        return self.dimension // self.ring_degree
+
+    @property
+    def shift_bits(self) -> int:
+        """Integers modulo q are kept times ``2 ** shift_bits``, so that machine words wrap as q does."""
+        return WORD_BITS - self.modulus_bits
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-compatible values, for messages."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> LWEParameters:
+        """From a message; the security is checked again."""
+        try:
+            return cls(**{name: int(values[name]) for name in ("dimension", "modulus_bits", "ring_degree")})
+        except (KeyError, TypeError) as error:
+            raise ProtocolError("The message has no valid LWE parameters.") from error
+
+
+#: Dimension and modulus bits by name. "fast" halves the client's transforms and the hints.
+PARAMETER_SETS = {"fast": (1024, 26), "precise": (2048, 32)}
+
+
+def select_parameters(n_tokens: int, *, name: str = "fast") -> LWEParameters:
+    """The parameter set for batches of so many tokens.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Tokens of a usual batch. More are encrypted in blocks, each under a secret of its own.
+    name : str, default="fast"
+        Key of `PARAMETER_SETS`.
+    """
+    if name not in PARAMETER_SETS:
+        raise ValueError(f"parameters={name!r} is unknown: use one of {sorted(PARAMETER_SETS)}.")
+    dimension, modulus_bits = PARAMETER_SETS[name]
+    degree = 1 << max(1, n_tokens - 1).bit_length()
+    return LWEParameters(dimension, modulus_bits, min(dimension, max(degree, 2)))
