@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         FHERandomForestRegressor,
         FHERegressor,
     )
+    from .lora import HELoRAFineTuner
 
 __all__ = [
     "FHEClassifier",
@@ -43,11 +44,12 @@ __all__ = [
     "FHERandomForestClassifier",
     "FHERandomForestRegressor",
     "FHERegressor",
+    "HELoRAFineTuner",
     "__version__",
 ]
 
 # Public name -> module that defines it.
-_LAZY = {name: ".estimators" for name in __all__ if name != "__version__"}
+_LAZY = {name: ".estimators" for name in __all__ if name != "__version__"} | {"HELoRAFineTuner": ".lora"}
 
 
 def __getattr__(name: str) -> Any:

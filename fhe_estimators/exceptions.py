@@ -41,3 +41,15 @@ class KeyMismatchError(ProtocolError):
 
 class DecryptionError(FHEError, ValueError):
     """Decrypted values are not what any correct evaluation could have produced."""
+
+
+class NonFiniteError(FHEError, ValueError):
+    """Values to encrypt are NaN or infinite: nothing was encrypted."""
+
+
+class WorkerError(FHEError, RuntimeError):
+    """A worker is unreachable, too slow, or refuses a request; the message names it."""
+
+
+class WorkerIntegrityError(WorkerError):
+    """A worker's answer is not the product it was asked for; the message names the worker."""

@@ -5,6 +5,8 @@ Used by workers (weights times ciphertexts) and by clients (checks of a worker's
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 
 from ...utils import optional_module
@@ -94,6 +96,6 @@ def multiply_wire(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8
     return result
 
 
-def compiled_loops(device: torch.device):
+def compiled_loops(device: torch.device) -> ModuleType | None:
     """The module of compiled loops, or None: on another device than the CPU, and without numba."""
     return optional_module("fhe_estimators.backends.lwe._loops", requires="numba") if device.type == "cpu" else None

@@ -12,9 +12,8 @@ import os
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from .parameters import NOISE_STANDARD_DEVIATION, LWEParameters
+from .parameters import KEY_BYTES, NOISE_STANDARD_DEVIATION, LWEParameters
 
-KEY_BYTES = 32
 _BLOCK_BYTES = 16
 
 
@@ -44,8 +43,7 @@ class Keystream:
     def words(self, shape: tuple[int, ...], dtype: type[np.unsignedinteger]) -> np.ndarray:
         """The next uniform integers of the stream."""
         words = np.zeros(shape, dtype=dtype)
-        data = memoryview(words).cast("B")
-        self._encryptor.update_into(data, data)
+        self._encryptor.update_into(words.data.cast("B"), words.data.cast("B"))
         return words
 
 

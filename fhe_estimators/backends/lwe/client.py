@@ -9,9 +9,9 @@ import torch
 
 from ...exceptions import ProtocolError
 from ._kernels import client_kernels
-from ._randomness import KEY_BYTES, new_key, public_matrix, ternary_secret
+from ._randomness import new_key, public_matrix, ternary_secret
 from .noise import NoiseModel, WeightNorms, scales_of
-from .parameters import WORD_BITS, LWEParameters
+from .parameters import KEY_BYTES, WORD_BITS, LWEParameters
 
 
 @dataclass

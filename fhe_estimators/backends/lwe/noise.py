@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...exceptions import NonFiniteError
 from ._randomness import GAUSSIAN_THRESHOLDS
 from .parameters import NOISE_STANDARD_DEVIATION, WIRE_BITS, LWEParameters
 
@@ -105,8 +106,8 @@ class NoiseModel:
         scale = room / max(norms.largest_euclidean, 1.0) - math.sqrt(norms.n_inputs) / 2
         if scale < 1:
             raise ValueError(
-                f"A layer of {norms.n_inputs} inputs with weights of norm {norms.largest_euclidean:.3g} leaves no room for "
-                "messages beside the noise: use the 'precise' parameters."
+                f"A layer of {norms.n_inputs} inputs with weights of norm {norms.largest_euclidean:.3g} leaves no room "
+                "for messages beside the noise: use the 'precise' parameters."
             )
         return scale * _FLOAT_MARGIN
 
@@ -116,15 +117,17 @@ class NoiseModel:
 
 
 def scales_of(values: torch.Tensor, largest_scale: float) -> torch.Tensor:
-    """``alpha`` of each token: ``largest_scale / |x|``, and 1 for tokens that are zero. Shape (n_tokens,), float32."""
+    """``alpha`` of each token: ``largest_scale / |x|``. Shape (n_tokens,), float32.
+
+    Tokens that are zero (gradients of padding) get the largest there is, or they would come back as nothing but noise.
+    """
     lengths = torch.linalg.vector_norm(values, dim=1, dtype=torch.float64)
     if not torch.isfinite(lengths).all():
-        raise ValueError(
+        raise NonFiniteError(
             "Values to encrypt contain NaN or infinity: training has diverged (lower learning_rate), or the model's "
             "activations overflow."
         )
-    scales = torch.where(lengths > 0, largest_scale / lengths, 1.0)
-    return scales.clamp(max=_LARGEST_ALPHA).to(torch.float32)
+    return (largest_scale / lengths).clamp(max=_LARGEST_ALPHA).to(torch.float32)
 
 
 #: Keeps alpha and its inverse within the range of float32, whatever tiny numbers a token holds.

@@ -14,6 +14,8 @@ NOISE_STANDARD_DEVIATION = 3.2
 WORD_BITS = 32
 #: Bits of a ciphertext value on the wire: three bytes, which are three int8 limbs for the worker.
 WIRE_BITS = 24
+#: Bytes of seeds and keys.
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True)

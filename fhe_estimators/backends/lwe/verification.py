@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ._limbs import from_limbs, multiply_limbs, to_limbs
-from ._randomness import Keystream, public_matrix
+from ._randomness import Keystream, new_key, public_matrix
 from .parameters import WIRE_BITS, WORD_BITS, LWEParameters
 
 _LIMBS = 4
@@ -30,8 +30,8 @@ class ProductCheck:
     matrix : tensor of int8, shape (n_inputs, n_outputs)
         The right one: from the client's own copy of the model, when it splits it.
     n_checks : int
-    key : bytes
-        32 secret random bytes.
+    key : bytes, default=None
+        32 secret random bytes; None for fresh ones.
 
     Notes
     -----
@@ -40,8 +40,8 @@ class ProductCheck:
     any change of one value shows in it, and is not counted otherwise.
     """
 
-    def __init__(self, matrix: torch.Tensor, n_checks: int, key: bytes):
-        words = Keystream(key).words((n_checks, matrix.shape[1]), np.uint32)
+    def __init__(self, matrix: torch.Tensor, n_checks: int, key: bytes | None = None):
+        words = Keystream(key or new_key()).words((n_checks, matrix.shape[1]), np.uint32)
         words[0] |= 1
         outputs = to_limbs(torch.from_numpy(words.view(np.int32)), _LIMBS).to(matrix.device)
         inputs = from_limbs(multiply_limbs(outputs, matrix.T.contiguous())).to(torch.int32)

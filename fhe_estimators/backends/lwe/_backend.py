@@ -1,0 +1,51 @@
+"""Settings of the engine, as one object that estimators take as ``backend=``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .hints import DEFAULT_MEMORY_BYTES, HintCache
+from .parameters import LWEParameters, select_parameters
+
+
+@dataclass(frozen=True)
+class LWEBackend:
+    """Settings of the `lwe` engine.
+
+    Parameters
+    ----------
+    parameters : {"fast", "precise"}, default="fast"
+        ``"fast"``: dimension 1,024 and 26 bits; noise about a third of that of 8-bit dynamic quantization.
+        ``"precise"``: dimension 2,048 and 32 bits; a third of that noise, for twice the hints.
+    n_checks : int, default=8
+        Check vectors of a product: a wrong answer passes with probability at most ``2 ** (1 - n_checks)``.
+    hint_memory_bytes : int, default=2 GiB
+        Hints beyond it are kept in files.
+    hint_directory : path-like, default=None
+        Where; None for the system's temporary directory.
+    """
+
+    parameters: str = "fast"
+    n_checks: int = 8
+    hint_memory_bytes: int = DEFAULT_MEMORY_BYTES
+    hint_directory: str | Path | None = None
+
+    name = "lwe"
+
+    def select_parameters(self, n_tokens: int) -> LWEParameters:
+        """The parameter set for batches of so many tokens."""
+        return select_parameters(n_tokens, name=self.parameters)
+
+    def hint_cache(self) -> HintCache:
+        """An empty cache with these settings."""
+        return HintCache(memory_bytes=self.hint_memory_bytes, directory=self.hint_directory)
+
+
+def resolve_linear_backend(backend: str | LWEBackend) -> LWEBackend:
+    """A backend for linear layers from its name, or as it is."""
+    if isinstance(backend, LWEBackend):
+        return backend
+    if backend != "lwe":
+        raise ValueError(f"backend={backend!r} is unknown for encrypted linear layers: use 'lwe' or an LWEBackend.")
+    return LWEBackend()

@@ -1,0 +1,354 @@
+"""`HELoRAFineTuner`."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ..backends.lwe import resolve_linear_backend
+from ..quantizers.linear import resolve_linear_quantizer
+from ..utils import progress_bar
+from ._adapters import add_adapters, save_adapter
+from ._compiled import MODES, CompiledModel, calibrate, compile_model
+from ._models import CAUSAL_LM, SEQUENCE_CLASSIFICATION, TASKS, load_model, load_tokenizer, pad_token, set_head
+from ._remote_worker import HTTPWorker
+from ._text import batches, pieces, tokenize
+from ._training import TrainingPlan, batch_loss, train
+
+
+class HELoRAFineTuner(BaseEstimator):
+    """Fine-tune a language model with LoRA while untrusted workers compute its linear layers on ciphertexts.
+
+    The client (this object) keeps texts, activations, gradients, adapters and losses. Workers hold the frozen weights
+    of the linear layers as integers and multiply them with encrypted activations and gradients.
+
+    Parameters
+    ----------
+    model : PreTrainedModel, or path
+        A transformers model with ``nn.Linear`` or ``Conv1D`` layers (it is copied), a folder of one, a ``.gguf`` file,
+        or the client's folder that ``fhe-estimators split`` wrote.
+    tokenizer : tokenizer or path, default=None
+        None: the one beside ``model``, if that is a path.
+    task : {"causal-lm", "sequence-classification"}, default="causal-lm"
+    r, lora_alpha, lora_dropout, target_modules
+        As in ``peft.LoraConfig``.
+    weight_quantizer : str or LinearQuantizer, default="int8"
+        ``"int8"``, ``"int16"``, ``"int8-static-tensor"``, ``"int8-dynamic-tensor"``, ``"int8-dynamic-token"``.
+    backend : "lwe" or LWEBackend, default="lwe"
+    device : str, default="cpu"
+        Of the client's computations, and of the worker in this process.
+    workers : list of URLs or workers, default=None
+        None: one in this process (encryption happens all the same).
+    verify : bool, default=True
+        Check every answer of the workers.
+    epochs, batch_size, max_length : int
+    learning_rate : float
+    random_state : int, RandomState instance or None, default=0
+        Of adapters, dropout and the order of the data; never of keys and noise.
+    verbose : int, default=0
+        Progress bars.
+    gradient_accumulation_steps : int, default=1
+    max_steps : int, default=None
+        Optimizer steps at most.
+    checkpoint_dir : path-like, default=None
+        Training states are written there, and training resumes from them.
+    checkpoint_steps : int, default=50
+
+    Attributes
+    ----------
+    model_ : peft.PeftModel
+        The fine-tuned model; its remote layers compute as the last call chose.
+    history_ : list of dict
+        A step each: ``"loss"``, ``"n_tokens"``, seconds (``"seconds"``, ``"client_crypto_seconds"``,
+        ``"client_model_seconds"``, ``"worker_seconds"``, ``"transfer_seconds"``) and bytes (``"upload_bytes"``,
+        ``"download_bytes"``, ``"hint_bytes"``); ``"skipped"`` says why, if it was.
+    classes_ : ndarray
+        Labels, for classification.
+    program_ : CompiledModel
+        Set by `compile`; ``program_.describe()`` tells parameters, sizes, and who learns what.
+
+    References
+    ----------
+    *Private LoRA Fine-tuning of Open-Source LLMs with Homomorphic Encryption*, 2025.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        task: str = CAUSAL_LM,
+        r: int = 8,
+        lora_alpha: float = 16,
+        lora_dropout: float = 0.0,
+        target_modules: Any = "all-linear",
+        weight_quantizer: Any = "int8",
+        backend: Any = "lwe",
+        device: str = "cpu",
+        workers: Any = None,
+        verify: bool = True,
+        epochs: int = 1,
+        batch_size: int = 8,
+        max_length: int = 128,
+        learning_rate: float = 2e-4,
+        random_state: Any = 0,
+        verbose: int = 0,
+        gradient_accumulation_steps: int = 1,
+        max_steps: int | None = None,
+        checkpoint_dir: Any = None,
+        checkpoint_steps: int = 50,
+    ):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.task = task
+        self.r = r
+        self.lora_alpha = lora_alpha
+        self.lora_dropout = lora_dropout
+        self.target_modules = target_modules
+        self.weight_quantizer = weight_quantizer
+        self.backend = backend
+        self.device = device
+        self.workers = workers
+        self.verify = verify
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.verbose = verbose
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.max_steps = max_steps
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_steps = checkpoint_steps
+
+    def compile(self, X: Any = None) -> HELoRAFineTuner:
+        """Split the model, quantize the frozen weights, and register with the workers.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids, default=None
+            For calibration; only static quantization needs it.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
+        model = load_model(self.model, self.task)
+        self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
+        self.pad_token_ = pad_token(model, self.tokenizer_)
+
+        def progress(items: Any) -> Any:
+            return progress_bar(items, description="compile", verbose=self.verbose)
+
+        if not hasattr(model, "fhe_client_part"):
+            compile_model(model, quantizer, backend, n_checks=backend.n_checks if self.verify else 0, progress=progress)
+        parameters = backend.select_parameters(self.batch_size * self.max_length)
+        self.program_ = CompiledModel(model, backend, parameters, self._workers(), self.device)
+        self._forget_fit()
+        if quantizer.activations == "static-tensor":
+            if X is None:
+                raise ValueError("weight_quantizer='int8-static-tensor' needs calibration: pass texts to compile(X).")
+            sequences = pieces(self._tokenize(X), self.max_length)
+            calibrate(self.program_, batches(sequences, self.pad_token_, self.batch_size, causal=True))
+        return self
+
+    def fit(self, X: Any, y: Any = None, fhe: str = "execute") -> HELoRAFineTuner:
+        """Train fresh adapters.
+
+        Parameters
+        ----------
+        X : sequence of texts, or of sequences of token ids
+            Texts longer than ``max_length`` tokens are cut into several for language models, and truncated for
+            classification.
+        y : sequence of labels, default=None
+            For classification.
+        fhe : {"execute", "simulate", "disable"}, default="execute"
+            Workers on ciphertexts; their noise without encryption; quantized weights in the clear.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        if fhe not in MODES:
+            raise ValueError(f"fhe={fhe!r} is unknown: use one of {MODES}.")
+        if not hasattr(self, "program_"):
+            self.compile(X)
+        sequences, labels = self._training_data(X, y)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._forget_fit()
+        self.program_.use(fhe, seed=seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            if self.task == SEQUENCE_CLASSIFICATION:
+                set_head(self.program_.model, len(self.classes_), self.pad_token_)
+            model = add_adapters(self.program_.model, self)
+            plan = TrainingPlan(
+                sequences=sequences,
+                labels=labels,
+                pad=self.pad_token_,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                gradient_accumulation_steps=self.gradient_accumulation_steps,
+                max_steps=self.max_steps,
+                learning_rate=self.learning_rate,
+                seed=seed,
+            )
+            self.history_ = train(
+                model,
+                plan,
+                self.program_.costs,
+                checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
+                checkpoint_steps=self.checkpoint_steps,
+                verbose=self.verbose,
+            )
+        self.model_ = model.eval()
+        return self
+
+    def predict(self, X: Any, fhe: str | None = None) -> np.ndarray:
+        """Labels of texts; for language models, the most probable next token id of each.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+        """
+        best = self.predict_proba(X, fhe=fhe).argmax(axis=1)
+        return self.classes_[best] if self.task == SEQUENCE_CLASSIFICATION else best
+
+    def predict_proba(self, X: Any, fhe: str | None = None) -> np.ndarray:
+        """Probabilities of classes, or of next tokens, shape (n_texts, n_classes or vocabulary)."""
+        self._use(fhe)
+        sequences = [ids[-self.max_length :] for ids in self._tokenize(X)] if self.task == CAUSAL_LM else None
+        if sequences is None:
+            sequences = [ids[: self.max_length] for ids in self._tokenize(X)]
+        found = []
+        with torch.no_grad():
+            for batch in batches(sequences, self.pad_token_, self.batch_size, causal=False):
+                ids, mask = batch.input_ids.to(self.device), batch.attention_mask.to(self.device)
+                logits = self.model_(input_ids=ids, attention_mask=mask, use_cache=False).logits
+                if self.task == CAUSAL_LM:
+                    logits = logits[torch.arange(len(logits)), mask.sum(dim=1) - 1]
+                found.append(logits.softmax(dim=-1).cpu().numpy())
+        return np.concatenate(found)
+
+    def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
+        """Accuracy for classification; minus the mean loss of a token for language models (greater is better)."""
+        if self.task == SEQUENCE_CLASSIFICATION:
+            if y is None:
+                raise ValueError("score needs y, the labels, for task='sequence-classification'.")
+            return float(np.mean(self.predict(X, fhe=fhe) == np.asarray(y)))
+        return -math.log(self.perplexity(X, fhe=fhe))
+
+    def perplexity(self, X: Any, fhe: str | None = None) -> float:
+        """Exponential of the mean loss of a token of texts."""
+        if self.task != CAUSAL_LM:
+            raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
+        self._use(fhe)
+        sequences = pieces(self._tokenize(X), self.max_length)
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for batch in batches(sequences, self.pad_token_, self.batch_size, causal=True):
+                assert batch.labels is not None
+                n_predictions = int((batch.labels[:, 1:] >= 0).sum())
+                if n_predictions:
+                    total += float(batch_loss(self.model_, batch)) * n_predictions
+                    count += n_predictions
+        if not count:
+            raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
+        return math.exp(total / count)
+
+    def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
+        """Continuations of prompts, greedily unless ``options`` (of transformers' ``generate``) say otherwise.
+
+        Returns
+        -------
+        list of str, or of lists of token ids if there is no tokenizer
+        """
+        if self.task != CAUSAL_LM:
+            raise ValueError("generate is defined for task='causal-lm' only.")
+        self._use(fhe)
+        continuations = []
+        for ids in self._tokenize(prompts):
+            prompt = torch.tensor([ids], device=self.device)
+            settings = {"do_sample": False, "pad_token_id": self.pad_token_, **options}
+            with torch.no_grad():
+                output = self.model_.generate(
+                    input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens, **settings
+                )
+            new = output[0, len(ids) :].tolist()
+            continuations.append(
+                new if self.tokenizer_ is None else self.tokenizer_.decode(new, skip_special_tokens=True)
+            )
+        return continuations
+
+    def save_adapter(self, path: Any) -> None:
+        """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``."""
+        check_is_fitted(self, "model_")
+        save_adapter(self.model_, Path(path))
+
+    def _use(self, fhe: str | None) -> None:
+        check_is_fitted(self, "model_")
+        self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
+
+    def _workers(self) -> list[Any] | None:
+        if self.workers is None:
+            return None
+        return [HTTPWorker(worker) if isinstance(worker, str) else worker for worker in self.workers]
+
+    def _tokenize(self, X: Any) -> list[list[int]]:
+        return tokenize(X, self.tokenizer_, self.program_.model.get_input_embeddings().num_embeddings)
+
+    def _training_data(self, X: Any, y: Any) -> tuple[list[list[int]], np.ndarray | None]:
+        sequences = self._tokenize(X)
+        if self.task == CAUSAL_LM:
+            sequences = [piece for piece in pieces(sequences, self.max_length) if len(piece) > 1]
+            if not sequences:
+                raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
+            return sequences, None
+        if y is None:
+            raise ValueError("y is missing: task='sequence-classification' needs a label for every text.")
+        y = np.asarray(y)
+        if y.shape != (len(sequences),):
+            raise ValueError(f"y has shape {y.shape}, expected ({len(sequences)},): a label for every text.")
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("y has one class only; classification needs at least two.")
+        return [ids[: self.max_length] for ids in sequences], labels.astype(np.int64)
+
+    def _forget_fit(self) -> None:
+        if hasattr(self, "model_"):
+            self.model_.unload()
+            del self.model_, self.history_
+
+    def _check_parameters(self) -> None:
+        if self.task not in TASKS:
+            raise ValueError(f"task={self.task!r} is unknown: use one of {TASKS}.")
+        for name, least in (
+            *(("r", 1), ("epochs", 1), ("batch_size", 1), ("max_length", 2), ("gradient_accumulation_steps", 1)),
+            *(("checkpoint_steps", 1), ("max_steps", 1)),
+        ):
+            value = getattr(self, name)
+            if name == "max_steps" and value is None:
+                continue
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name}={value!r} must be an integer of at least {least}.")
+        for name in ("learning_rate", "lora_alpha"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 < value < math.inf:
+                raise ValueError(f"{name}={value!r} must be a positive number.")
+        if not isinstance(self.lora_dropout, Real) or not 0 <= self.lora_dropout < 1:
+            raise ValueError(f"lora_dropout={self.lora_dropout!r} must be from 0 to less than 1.")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")

@@ -1,0 +1,75 @@
+"""A worker: integer weights by layer, multiplied with whatever ciphertexts come. Holds no secrets."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import torch
+
+from ..backends.lwe.parameters import LWEParameters
+from ..backends.lwe.worker import compute_hint, multiply
+from ..exceptions import ProtocolError, WorkerError
+from ._weights import DIRECTIONS, oriented, weights_digest
+
+
+class Worker(Protocol):
+    """What a client asks of a worker, here or over the network.
+
+    Attributes
+    ----------
+    name : str
+        For errors and logs.
+    """
+
+    name: str
+
+    def digests(self) -> dict[str, str]:
+        """Digest of the weights of every layer it holds, by the layer's name."""
+
+    def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Product of ciphertexts and a layer's weights, and the seconds it took the worker."""
+
+    def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
+        """Product of the run's public matrix and a layer's weights."""
+
+
+class LocalWorker:
+    """A worker in this process: what a server runs, and the default of a client without workers.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor of int8, shape (n_outputs, n_inputs)
+        By the layer's name.
+    name : str, default="in-process"
+    device : str, default="cpu"
+    """
+
+    def __init__(self, weights: dict[str, torch.Tensor], *, name: str = "in-process", device: str = "cpu"):
+        self.name = name
+        self._digests = {layer: weights_digest(matrix) for layer, matrix in weights.items()}
+        self._weights = {layer: matrix.to(device) for layer, matrix in weights.items()}
+
+    def digests(self) -> dict[str, str]:
+        return dict(self._digests)
+
+    def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+        start = time.perf_counter()
+        matrix = self._matrix(layer, direction)
+        if wire.ndim != 3 or wire.shape[1:] != (3, len(matrix)) or wire.dtype != torch.int8 or not len(wire):
+            raise ProtocolError(
+                f"Ciphertexts for {layer}/{direction} have shape {tuple(wire.shape)} of {wire.dtype}, expected "
+                f"(n_tokens, 3, {len(matrix)}) of torch.int8."
+            )
+        answer = multiply(wire.to(matrix.device), matrix)
+        return answer, time.perf_counter() - start
+
+    def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
+        return compute_hint(self._matrix(layer, direction), seed, parameters)
+
+    def _matrix(self, layer: str, direction: str) -> torch.Tensor:
+        if layer not in self._weights:
+            raise WorkerError(f"Worker {self.name} does not hold layer {layer!r}.")
+        if direction not in DIRECTIONS:
+            raise ProtocolError(f"direction={direction!r} is unknown: use one of {DIRECTIONS}.")
+        return oriented(self._weights[layer], direction)
