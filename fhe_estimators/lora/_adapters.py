@@ -28,7 +28,8 @@ def add_adapters(model: PreTrainedModel, settings: Any) -> peft.PeftModel:
     except ValueError as error:
         available = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if _is_remote(module)})
         raise ValueError(
-            f"target_modules={settings.target_modules!r} match no layer of the model; its linear layers are {available}."
+            f"target_modules={settings.target_modules!r} match no layer of the model, whose linear layers are "
+            f"{available}."
         ) from error
 
 
@@ -38,7 +39,7 @@ def _is_remote(module: Any) -> bool:
 
 def save_adapter(model: peft.PeftModel, path: Path) -> None:
     """Write the adapter's folder."""
-    model.save_pretrained(path, save_embedding_layers=False)
+    model.save_pretrained(str(path), save_embedding_layers=False)
     if any(_is_remote(module) and module.transposed for module in model.modules()):
         # Conv1D layers were replaced by linear ones, but the adapter is to be loaded beside the original ones.
         config_path = path / "adapter_config.json"

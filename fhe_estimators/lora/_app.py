@@ -53,17 +53,17 @@ def create_app(worker: LocalWorker, *, token: str | None = None, max_body_bytes:
             raise fastapi.HTTPException(400, str(error)) from error
         return fastapi.Response(content, media_type="application/octet-stream")
 
-    async def layers(request: fastapi.Request) -> Any:
+    async def layers(request: Any) -> Any:
         check_token(request)
         return {"protocol_version": PROTOCOL_VERSION, "layers": worker.digests()}
 
-    async def products(request: fastapi.Request) -> Any:
+    async def products(request: Any) -> Any:
         return await reply(_product, await read(request))
 
-    async def hints(request: fastapi.Request) -> Any:
+    async def hints(request: Any) -> Any:
         return await reply(_hint, await read(request))
 
-    for function in (layers, products, hints):  # annotations are strings here, which FastAPI could not resolve
+    for function in (layers, products, hints):  # FastAPI goes by annotations, and is imported only now
         function.__annotations__ = {"request": fastapi.Request}
     app.get(LAYERS_PATH)(layers)
     app.post(PRODUCTS_PATH)(products)

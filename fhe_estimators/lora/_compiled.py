@@ -10,9 +10,9 @@ from transformers import PreTrainedModel
 
 from ..backends._security import SECURITY_BITS
 from ..backends.lwe import LWEBackend, LWEParameters
-from ..backends.lwe._randomness import new_key
 from ..backends.lwe.client import LWEClient
 from ..backends.lwe.parameters import KEY_BYTES
+from ..quantizers.linear import LinearQuantizer
 from ._costs import Costs
 from ._layers import FrozenLayer
 from ._pool import WorkerPool
@@ -40,7 +40,7 @@ class CompiledModel:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: Any,
         backend: LWEBackend,
         parameters: LWEParameters,
         workers: Sequence[Worker] | None,
@@ -74,7 +74,7 @@ class CompiledModel:
             generator = torch.Generator(device=self.device).manual_seed(seed)
             return SimulatedProducts(self.parameters, generator)
         if self._encrypted is None:
-            client = LWEClient(self.parameters, new_key(), device=self.device)
+            client = LWEClient(self.parameters, device=self.device)
             self._encrypted = EncryptedProducts(client, self.pool(), self.backend.hint_cache(), self.costs)
         return self._encrypted
 
@@ -108,20 +108,19 @@ class CompiledModel:
             "hint_bytes": 4 * self.parameters.dimension * coefficients,
             "public_seed_bytes": KEY_BYTES,
             "verified": all(layer.checks for layer in self.layers),
-            "client_learns": "everything it computes; the model's architecture, its embeddings, norms and head, and the "
-            "scales and norms of the remote weights",
-            "worker_learns": "numbers of tokens and features, and timing; nothing about texts, activations, gradients, "
-            "adapters or losses",
+            "client_learns": "everything it computes; the model's architecture, its embeddings, norms and head, and "
+            "the scales and norms of the remote weights",
+            "worker_learns": "numbers of tokens and features, and timing; nothing about texts, activations, "
+            "gradients, adapters or losses",
         }
 
 
 def compile_model(
-    model: PreTrainedModel, quantizer: Any, backend: LWEBackend, *, n_checks: int, progress: Any = iter
+    model: PreTrainedModel, quantizer: LinearQuantizer, *, n_checks: int, progress: Any = iter
 ) -> PreTrainedModel:
-    """Take the linear layers out of a model, in place."""
+    """Take the linear layers out of a model, in place; ``progress`` wraps the loop over them."""
     backbone = model.base_model
-    groups: Iterable[list[str]] = progress(find_groups(backbone))
-    for paths in groups:
+    for paths in progress(find_groups(backbone)):
         layer = take_out(backbone, paths, quantizer)
         if n_checks:
             layer.add_checks(n_checks)

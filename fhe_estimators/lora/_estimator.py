@@ -18,7 +18,16 @@ from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import progress_bar
 from ._adapters import add_adapters, save_adapter
 from ._compiled import MODES, CompiledModel, calibrate, compile_model
-from ._models import CAUSAL_LM, SEQUENCE_CLASSIFICATION, TASKS, load_model, load_tokenizer, pad_token, set_head
+from ._models import (
+    CAUSAL_LM,
+    SEQUENCE_CLASSIFICATION,
+    TASKS,
+    is_split,
+    load_model,
+    load_tokenizer,
+    pad_token,
+    set_head,
+)
 from ._remote_worker import HTTPWorker
 from ._text import batches, pieces, tokenize
 from ._training import TrainingPlan, batch_loss, train
@@ -149,8 +158,8 @@ class HELoRAFineTuner(BaseEstimator):
         def progress(items: Any) -> Any:
             return progress_bar(items, description="compile", verbose=self.verbose)
 
-        if not hasattr(model, "fhe_client_part"):
-            compile_model(model, quantizer, backend, n_checks=backend.n_checks if self.verify else 0, progress=progress)
+        if not is_split(model):
+            compile_model(model, quantizer, n_checks=backend.n_checks if self.verify else 0, progress=progress)
         parameters = backend.select_parameters(self.batch_size * self.max_length)
         self.program_ = CompiledModel(model, backend, parameters, self._workers(), self.device)
         self._forget_fit()
@@ -345,9 +354,9 @@ class HELoRAFineTuner(BaseEstimator):
                 raise ValueError(f"{name}={value!r} must be an integer of at least {least}.")
         for name in ("learning_rate", "lora_alpha"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 < value < math.inf:
+            if not isinstance(value, Real) or not 0 < float(value) < math.inf:
                 raise ValueError(f"{name}={value!r} must be a positive number.")
-        if not isinstance(self.lora_dropout, Real) or not 0 <= self.lora_dropout < 1:
+        if not isinstance(self.lora_dropout, Real) or not 0 <= float(self.lora_dropout) < 1:
             raise ValueError(f"lora_dropout={self.lora_dropout!r} must be from 0 to less than 1.")
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -15,6 +15,9 @@ from transformers import (
     PreTrainedModel,
 )
 
+from ._parts import is_client_part, load_client_part
+from ._remote import RemoteLinear
+
 CAUSAL_LM, SEQUENCE_CLASSIFICATION = "causal-lm", "sequence-classification"
 TASKS = (CAUSAL_LM, SEQUENCE_CLASSIFICATION)
 
@@ -23,6 +26,8 @@ def load_model(model: Any, task: str) -> PreTrainedModel:
     """A model of the user's, copied, or loaded from a folder or a GGUF file; float32, in evaluation mode."""
     if isinstance(model, PreTrainedModel):
         loaded = copy.deepcopy(model)
+    elif isinstance(model, (str, Path)) and is_client_part(Path(model)):
+        loaded = load_client_part(Path(model))
     elif isinstance(model, (str, Path)):
         folder, options = _location(model)
         loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
@@ -30,7 +35,7 @@ def load_model(model: Any, task: str) -> PreTrainedModel:
         raise TypeError(
             f"model must be a transformers PreTrainedModel, a folder or a .gguf file, got {type(model).__name__}."
         )
-    loaded = loaded.to(torch.float32)
+    loaded = loaded.float()
     if task == SEQUENCE_CLASSIFICATION and not _is_classifier(loaded):
         loaded = _as_classifier(loaded)
     for parameter in loaded.parameters():
@@ -41,9 +46,7 @@ def load_model(model: Any, task: str) -> PreTrainedModel:
 def load_tokenizer(model: Any, tokenizer: Any) -> Any:
     """The tokenizer given, or the one beside a model loaded from disk; None if there is none."""
     if tokenizer is None and isinstance(model, (str, Path)):
-        folder, options = _location(model)
-        tokenizer = folder
-        return AutoTokenizer.from_pretrained(folder, **options)
+        tokenizer = model
     if isinstance(tokenizer, (str, Path)):
         folder, options = _location(tokenizer)
         return AutoTokenizer.from_pretrained(folder, **options)
@@ -59,6 +62,11 @@ def _location(path: str | Path) -> tuple[str, dict[str, str]]:
         if len(files) == 1:
             return str(path), {"gguf_file": files[0].name}
     return str(path), {}
+
+
+def is_split(model: PreTrainedModel) -> bool:
+    """Whether the model's linear layers were taken out already."""
+    return any(isinstance(module, RemoteLinear) for module in model.modules())
 
 
 def _is_classifier(model: PreTrainedModel) -> bool:
@@ -80,7 +88,8 @@ def set_head(model: PreTrainedModel, n_classes: int, pad: int) -> None:
     head = nn.Linear(getattr(model, name).in_features, n_classes, bias=False)
     nn.init.normal_(head.weight, std=0.02)
     setattr(model, name, head.to(next(model.base_model.parameters()).device))
-    model.config.num_labels = model.num_labels = n_classes
+    model.config.num_labels = n_classes
+    model.num_labels = n_classes  # type: ignore[assignment]
     model.config.pad_token_id = pad
     model.config.problem_type = "single_label_classification"
 

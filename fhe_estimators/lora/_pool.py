@@ -79,11 +79,9 @@ class WorkerPool:
             self.costs.transfer_seconds += max(0.0, time.perf_counter() - start - seconds)
             self.costs.upload_bytes += wire.nbytes
             self.costs.download_bytes += answer.nbytes
-            n_outputs = len(layer.norms[direction].euclidean)
-            if answer.shape != (len(wire), 3, n_outputs) or answer.dtype != torch.int8:
-                raise ProtocolError(
-                    f"The answer has shape {tuple(answer.shape)} of {answer.dtype}, expected {(len(wire), 3, n_outputs)}."
-                )
+            shape = (len(wire), 3, len(layer.norms[direction].euclidean))
+            if answer.shape != shape or answer.dtype != torch.int8:
+                raise ProtocolError(f"The answer has shape {tuple(answer.shape)} of {answer.dtype}, expected {shape}.")
             with self.costs.crypto():
                 if direction in layer.checks and not layer.checks[direction].accepts(wire, answer.to(wire.device)):
                     raise WorkerIntegrityError(f"Worker {worker.name} answered {layer.name}/{direction} wrongly.")

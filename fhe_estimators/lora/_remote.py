@@ -106,7 +106,8 @@ class RemoteLinear(nn.Linear):
         self.in_features, self.out_features = group.layer.n_inputs, out_features
         self.group, self.start = group, start
         self.weight = nn.Parameter(torch.empty(0), requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
+        own_bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
+        self.register_parameter("bias", own_bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         outputs = self.group(input)[..., self.start : self.start + self.out_features]

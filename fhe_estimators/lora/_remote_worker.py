@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from ..backends.lwe.parameters import LWEParameters
 from ..exceptions import ProtocolError, WorkerError
 from ..utils import import_optional
-from ._protocol import HINTS_PATH, LAYERS_PATH, PRODUCTS_PATH, PROTOCOL_VERSION
+from ._protocol import HINTS_PATH, LAYERS_PATH, PRODUCTS_PATH, PROTOCOL_VERSION, TOKEN_VARIABLE
 from ._wire import pack_tensor, unpack_tensor
 
 #: The largest answer a client reads, so that a worker cannot fill its memory.
@@ -24,7 +25,7 @@ class HTTPWorker:
     url : str
         Such as ``"https://worker.example:8443"``.
     token : str, default=None
-        Bearer token the worker expects.
+        Bearer token the worker expects; None: what the environment variable ``FHE_ESTIMATORS_TOKEN`` holds, if set.
     timeout_seconds : float, default=120
         After which a silent worker counts as failed.
     verify : bool or str, default=True
@@ -36,8 +37,13 @@ class HTTPWorker:
     ):
         self._httpx = import_optional("httpx", extra="serving", purpose="Workers over HTTP")
         self.name = url
+        self._settings: dict[str, Any] = {"token": token, "timeout_seconds": timeout_seconds, "verify": verify}
+        token = token or os.environ.get(TOKEN_VARIABLE)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._client = self._httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, verify=verify)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HTTPWorker:
+        return HTTPWorker(self.name, **self._settings)
 
     def digests(self) -> dict[str, str]:
         answer = self._request("GET", LAYERS_PATH).json()

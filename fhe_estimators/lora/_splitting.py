@@ -27,7 +27,9 @@ class Member:
 
 def linear_modules(backbone: nn.Module) -> dict[str, nn.Module]:
     """Linear modules (``nn.Linear``, GPT-2's ``Conv1D``) by their path in the backbone; the head is not among them."""
-    found = {path: module for path, module in backbone.named_modules() if isinstance(module, (nn.Linear, Conv1D))}
+    found: dict[str, nn.Module] = {
+        path: module for path, module in backbone.named_modules() if isinstance(module, (nn.Linear, Conv1D))
+    }
     if not found:
         raise UnsupportedModelError(
             f"model ({type(backbone).__name__}) has no nn.Linear or Conv1D layers that workers could compute."
@@ -69,7 +71,7 @@ def find_groups(backbone: nn.Module, n_tokens: int = 4) -> list[list[str]]:
 
 def weight_matrix(module: nn.Module) -> torch.Tensor:
     """Weights as (n_outputs, n_inputs)."""
-    weight: torch.Tensor = module.weight.detach()  # type: ignore[assignment]
+    weight = module.get_parameter("weight").detach()
     return weight.T if isinstance(module, Conv1D) else weight
 
 

@@ -18,15 +18,16 @@ def pack_tensor(kind: str, tensor: torch.Tensor, **header: Any) -> bytes:
     """A message of a kind that holds a tensor of int8 or int32."""
     array = tensor.contiguous().cpu().numpy()
     header = {**header, "shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-    return pack_message(kind, header, [array.data.cast("B")])
+    return pack_message(kind, header, [array.tobytes()])
 
 
 def unpack_tensor(kind: str, message: bytes) -> tuple[torch.Tensor, dict[str, Any]]:
     """The tensor, and what else the header says; `ProtocolError` if it is not an intact message of that kind."""
     header, blobs = unpack_message(kind, message)
-    shape, dtype = header.get("shape"), header.get("dtype")
-    valid = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape) and dtype in _DTYPES
-    if not valid or len(blobs) != 1:
+    shape, dtype = header.get("shape"), str(header.get("dtype"))
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ProtocolError(f"The {kind} is malformed: it has no shape.")
+    if dtype not in _DTYPES or len(blobs) != 1:
         raise ProtocolError(f"The {kind} is malformed: it holds no tensor.")
     if math.prod(shape) * _DTYPES[dtype].itemsize != len(blobs[0]):
         raise ProtocolError(f"The {kind} is malformed: its shape does not fit its size.")

@@ -38,8 +38,9 @@ class LWEClient:
     Parameters
     ----------
     parameters : LWEParameters
-    seed : bytes
-        32 bytes, public, of the matrix that all encryptions of a run share (secrets are never shared).
+    seed : bytes, default=None
+        32 bytes, public, of the matrix that all encryptions of a run share (secrets are never shared); None for fresh
+        ones.
     device : torch.device or str, default="cpu"
 
     Notes
@@ -48,7 +49,8 @@ class LWEClient:
     Vaikuntanathan and B. Waters, "A framework for efficient and composable oblivious transfer", CRYPTO 2008, lemma 7.3.
     """
 
-    def __init__(self, parameters: LWEParameters, seed: bytes, *, device: torch.device | str = "cpu"):
+    def __init__(self, parameters: LWEParameters, seed: bytes | None = None, *, device: torch.device | str = "cpu"):
+        seed = new_key() if seed is None else seed
         if len(seed) != KEY_BYTES:
             raise ValueError(f"seed must have {KEY_BYTES} bytes, got {len(seed)}.")
         self.parameters = parameters

@@ -6,8 +6,8 @@ variance ``u^2 / 12`` for ``u = q / 2^24``. The product is ``w.m + w.(e + r) + w
 the message and ``h`` comes from hints in single precision. Everything is in units of 1 modulo q; divided by ``alpha``,
 it is the error of the output in units of the weights' integers.
 
-No output wraps if ``|w.(m + e + r)| < q / 2``. By Cauchy and Schwarz ``|w.m| <= |w| (alpha |x| + sqrt(d) / 2)``, and the
-noise is bounded by its largest values, so `largest_scale` holds for every input, not only for usual ones.
+No output wraps if ``|w.(m + e + r)| < q / 2``. By Cauchy and Schwarz ``|w.m| <= |w| (alpha |x| + sqrt(d) / 2)``, and
+the noise is bounded by its largest values, so `largest_scale` holds for every input, not only for usual ones.
 """
 
 from __future__ import annotations

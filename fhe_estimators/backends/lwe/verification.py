@@ -1,8 +1,8 @@
-"""Checks of a worker's answers (client side), after R. Freivalds, "Probabilistic machines can use less running time",
-IFIP Congress 1977.
+"""Checks of a worker's answers (client side).
 
-For a secret random matrix R, the client keeps R and R W. An answer B to the ciphertexts b is right only if
-``B R^T = b (R W)^T``, which costs a few multiplications a value instead of a row of W.
+After R. Freivalds, "Probabilistic machines can use less running time", IFIP Congress 1977. For a secret random matrix
+R, the client keeps R and R W. An answer B to the ciphertexts b is right only if ``B R^T = b (R W)^T``, which costs a
+few multiplications a value instead of a row of W.
 """
 
 from __future__ import annotations
@@ -47,6 +47,17 @@ class ProductCheck:
         inputs = from_limbs(multiply_limbs(outputs, matrix.T.contiguous())).to(torch.int32)
         self._outputs = _side_by_side(outputs)
         self._inputs = _side_by_side(to_limbs(inputs, _LIMBS))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What the check consists of, for the client's own storage: secret."""
+        return {"outputs": self._outputs, "inputs": self._inputs}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> ProductCheck:
+        """From what `tensors` gave."""
+        check = cls.__new__(cls)
+        check._outputs, check._inputs = tensors["outputs"], tensors["inputs"]
+        return check
 
     @property
     def nbytes(self) -> int:

@@ -1,0 +1,57 @@
+"""The command ``fhe-estimators``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .exceptions import FHEError
+
+_QUANTIZERS = ("int8", "int16", "int8-static-tensor", "int8-dynamic-tensor", "int8-dynamic-token")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    try:
+        if command == "split":
+            from .lora._split_command import split
+
+            split(**options)
+        else:
+            from .lora._serve import serve
+
+            serve(**options)
+    except (FHEError, ValueError, OSError) as error:
+        print(f"fhe-estimators {command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fhe-estimators", description="Machine learning on encrypted data.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    split = commands.add_parser("split", help="write the client's and the workers' part of a checkpoint")
+    split.add_argument("model", help="folder of a transformers model, or a .gguf file")
+    split.add_argument("--out", required=True, help="folder for client/ and workers/")
+    split.add_argument("--weight-quantizer", default="int8", choices=_QUANTIZERS)
+    split.add_argument("--no-verify", dest="verify", action="store_false", help="leave out the client's secret checks")
+
+    worker = commands.add_parser(
+        "worker",
+        help="serve linear layers over HTTP",
+        description="Serve linear layers over HTTP, to requests with the bearer token that FHE_ESTIMATORS_TOKEN holds.",
+    )
+    worker.add_argument("--model", required=True, help="the workers' part that `split` wrote, or a whole checkpoint")
+    worker.add_argument("--layers", help="numbers of transformer blocks, such as 0-14,20 (default: all)")
+    worker.add_argument("--weight-quantizer", default="int8", choices=_QUANTIZERS, help="for a whole checkpoint")
+    worker.add_argument("--device", default="cpu", help="cpu or cuda")
+    worker.add_argument("--host", default="127.0.0.1")
+    worker.add_argument("--port", type=int, default=8400)
+    worker.add_argument("--max-body-bytes", type=int, default=1 << 29, help="larger requests are refused")
+    worker.add_argument("--ssl-certfile", help="serve HTTPS with this certificate")
+    worker.add_argument("--ssl-keyfile")
+    return parser

@@ -1,0 +1,48 @@
+"""``fhe-estimators worker``: linear layers over HTTP (server side)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..utils import import_optional
+from ._app import DEFAULT_MAX_BODY_BYTES, create_app
+from ._protocol import TOKEN_VARIABLE
+from ._worker import LocalWorker
+from ._worker_part import block_selector, is_worker_part, load_worker_part
+
+
+def load_worker(
+    model: str, *, layers: str | None = None, weight_quantizer: str = "int8", device: str = "cpu"
+) -> LocalWorker:
+    """A worker for some blocks of a workers' part, or of a whole checkpoint."""
+    wanted = block_selector(layers)
+    if is_worker_part(Path(model)):
+        weights = load_worker_part(Path(model), wanted)
+    else:
+        from ._whole_checkpoint import quantized_weights  # loads the client's modules, which workers do without
+
+        weights = {name: matrix for name, matrix in quantized_weights(model, weight_quantizer).items() if wanted(name)}
+    if not weights:
+        raise ValueError(f"layers={layers!r} match no layer of {model}.")
+    return LocalWorker(weights, device=device)
+
+
+def serve(
+    model: str,
+    *,
+    layers: str | None = None,
+    weight_quantizer: str = "int8",
+    device: str = "cpu",
+    host: str = "127.0.0.1",
+    port: int = 8400,
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    ssl_certfile: str | None = None,
+    ssl_keyfile: str | None = None,
+) -> None:
+    """Run a worker over HTTP until interrupted."""
+    uvicorn = import_optional("uvicorn", extra="serving", purpose="A worker's HTTP server")
+    worker = load_worker(model, layers=layers, weight_quantizer=weight_quantizer, device=device)
+    app = create_app(worker, token=os.environ.get(TOKEN_VARIABLE), max_body_bytes=max_body_bytes)
+    print(f"Worker with {len(worker.digests())} layers on port {port}.", flush=True)
+    uvicorn.run(app, host=host, port=port, log_level="warning", ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)
