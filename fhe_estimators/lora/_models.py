@@ -45,12 +45,18 @@ def load_model(model: Any, task: str) -> PreTrainedModel:
 
 def load_tokenizer(model: Any, tokenizer: Any) -> Any:
     """The tokenizer given, or the one beside a model loaded from disk; None if there is none."""
-    if tokenizer is None and isinstance(model, (str, Path)):
-        tokenizer = model
     if isinstance(tokenizer, (str, Path)):
         folder, options = _location(tokenizer)
         return AutoTokenizer.from_pretrained(folder, **options)
-    return tokenizer
+    if tokenizer is not None or not isinstance(model, (str, Path)):
+        return tokenizer
+    folder, options = _location(model)
+    if options or any((Path(folder) / name).exists() for name in _TOKENIZER_FILES):
+        return AutoTokenizer.from_pretrained(folder, **options)
+    return None
+
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
 def _location(path: str | Path) -> tuple[str, dict[str, str]]:
@@ -74,11 +80,12 @@ def _is_classifier(model: PreTrainedModel) -> bool:
 
 
 def _as_classifier(model: PreTrainedModel) -> PreTrainedModel:
-    """A sequence classifier around a language model's backbone; its head is set by `set_head`."""
+    """A sequence classifier around a language model's backbone; its head is replaced when the classes are known."""
     config = copy.deepcopy(model.config)
     with torch.device("meta"):
         classifier = AutoModelForSequenceClassification.from_config(config)
     setattr(classifier, classifier.base_model_prefix, model.base_model)
+    set_head(classifier, 2, 0)
     return classifier
 
 

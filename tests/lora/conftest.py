@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+VOCABULARY = 61
+
+
+def make_model(kind="llama"):
+    common = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0}
+    llama = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if kind == "llama":
+            model = LlamaForCausalLM(LlamaConfig(**common, **llama))
+        elif kind == "qwen2":  # with biases
+            model = Qwen2ForCausalLM(Qwen2Config(**common, **llama))
+            for name, parameter in model.named_parameters():
+                if name.endswith("bias"):
+                    torch.nn.init.normal_(parameter, std=0.1)
+        else:  # Conv1D
+            model = GPT2LMHeadModel(GPT2Config(**common, n_embd=32, n_layer=2, n_head=4, n_positions=64))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def llama():
+    return make_model()
+
+
+@pytest.fixture(scope="session")
+def sequences():
+    """Arithmetic progressions modulo the vocabulary: easy to learn."""
+    rng = np.random.default_rng(0)
+    starts, steps = rng.integers(0, VOCABULARY, 24), rng.integers(1, 4, 24)
+    return [
+        [int(t) for t in (start + np.arange(12) * step) % VOCABULARY] for start, step in zip(starts, steps, strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def labels():
+    rng = np.random.default_rng(0)
+    rng.integers(0, VOCABULARY, 24)
+    return np.array(["slow", "steady", "fast"])[rng.integers(1, 4, 24) - 1]
