@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("fhe-estimators", "tenseal", "numpy", "scikit-learn", "xgboost", "lightgbm")
+LIBRARIES = ("fhe-estimators", "tenseal", "numpy", "scikit-learn", "xgboost", "lightgbm", "torch", "numba")
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from ._randomness import Keystream, gaussian_from_words
 from ._transform import NegacyclicTransform
 from .parameters import WIRE_BITS, WORD_BITS, LWEParameters
 
-#: Features that PyTorch transforms at a time.
+#: Features that PyTorch transforms at a time; a multiple of the compiled loops' lanes.
 _CHUNK = 256
 _DROPPED_BITS = WORD_BITS - WIRE_BITS
 _HALF_UNIT = 1 << (_DROPPED_BITS - 1)
@@ -134,10 +134,12 @@ class CompiledKernels:
         """Shape (n_groups, rank, half, 2, lanes): features in groups, side by side."""
         n_features, lanes = len(polynomials), self.loops.LANES
         shape = (-(-n_features // lanes), self.parameters.rank, self.parameters.ring_degree // 2, 2, lanes)
-        result = torch.zeros(shape, dtype=torch.float32 if single else torch.float64)
-        for group, rows in enumerate(polynomials.split(lanes)):
-            found = torch.view_as_real(self.transform.spectrum(rows)[..., self._order])
-            result[group, ..., : len(rows)] = found.permute(1, 2, 3, 0)
+        result = torch.empty(shape, dtype=torch.float32 if single else torch.float64)
+        for start in range(0, n_features, _CHUNK):
+            found = torch.view_as_real(self.transform.spectrum(polynomials[start : start + _CHUNK])[..., self._order])
+            found = torch.nn.functional.pad(found, (0, 0, 0, 0, 0, 0, 0, -len(found) % lanes))
+            groups = found.unflatten(0, (-1, lanes)).permute(0, 2, 3, 4, 1)
+            result[start // lanes : start // lanes + len(groups)] = groups
         return result
 
     def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:

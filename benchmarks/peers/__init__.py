@@ -1,0 +1,34 @@
+"""Other libraries, each in an environment of its own, because their exact pins exclude one another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..data._packages import data_folder
+
+#: By the name of the script.
+REQUIREMENTS = {"glwe_linear": ["concrete-ml-extensions==0.2.0", "numpy<2"]}
+
+
+def environment(name: str) -> Path:
+    """Python of a peer's environment, which is made on first use."""
+    folder = data_folder() / "peers" / name
+    python = folder / "bin" / "python"
+    if not (folder / ".ready").exists():
+        print(f"making the environment of {name} ...", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS[name]], check=True)
+        (folder / ".ready").touch()
+    return python
+
+
+def run_peer(name: str, *arguments: str) -> Any:
+    """What a peer's script prints as JSON on its last line."""
+    script = Path(__file__).with_name(f"{name}.py")
+    command = [str(environment(name)), str(script), *arguments]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.strip().splitlines()[-1])
