@@ -78,8 +78,9 @@ def _float32_lora(folder: str, steps: int, batch_size: int, learning_rate: float
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from fhe_estimators.lora._costs import Costs
+    from fhe_estimators.lora._inference import mean_loss
     from fhe_estimators.lora._text import pieces, tokenize
-    from fhe_estimators.lora._training import TrainingPlan, batch_loss, train
+    from fhe_estimators.lora._training import TrainingPlan, train
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -93,23 +94,8 @@ def _float32_lora(folder: str, steps: int, batch_size: int, learning_rate: float
     history = train(model, plan, Costs())
     losses = [entry["loss"] for entry in history]
     if held_out:
-        losses.append(_mean_loss(model, held_out, tokenizer, batch_loss))
+        losses.append(mean_loss(model.eval(), pieces(tokenize(held_out, tokenizer, 49152), 128), 0, 8))
     return losses, [entry["seconds"] for entry in history]
-
-
-def _mean_loss(model: Any, texts: list[str], tokenizer: Any, batch_loss: Any) -> float:
-    import torch
-
-    from fhe_estimators.lora._text import batches, pieces, tokenize
-
-    model.eval()
-    total, count = 0.0, 0
-    with torch.no_grad():
-        for batch in batches(pieces(tokenize(texts, tokenizer, 49152), 128), 0, 8, causal=True):
-            n = int((batch.labels[:, 1:] >= 0).sum())
-            if n:
-                total, count = total + float(batch_loss(model, batch)) * n, count + n
-    return total / count
 
 
 def step_table(steps: int) -> tuple[list[str], list[list[str]], list[dict[str, Any]]]:

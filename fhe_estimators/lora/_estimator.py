@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import progress_bar
 from ._adapters import add_adapters, save_adapter
 from ._compiled import MODES, CompiledModel, calibrate, compile_model
+from ._inference import mean_loss, probabilities
 from ._models import (
     CAUSAL_LM,
     SEQUENCE_CLASSIFICATION,
-    TASKS,
     is_split,
     load_model,
     load_tokenizer,
@@ -29,8 +28,9 @@ from ._models import (
     set_head,
 )
 from ._remote_worker import HTTPWorker
+from ._settings import check_settings
 from ._text import batches, pieces, tokenize
-from ._training import TrainingPlan, batch_loss, train
+from ._training import TrainingPlan, train
 
 
 class HELoRAFineTuner(BaseEstimator):
@@ -149,7 +149,7 @@ class HELoRAFineTuner(BaseEstimator):
         -------
         self
         """
-        self._check_parameters()
+        check_settings(self)
         backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
         model = load_model(self.model, self.task)
         self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
@@ -187,7 +187,7 @@ class HELoRAFineTuner(BaseEstimator):
         -------
         self
         """
-        self._check_parameters()
+        check_settings(self)
         if fhe not in MODES:
             raise ValueError(f"fhe={fhe!r} is unknown: use one of {MODES}.")
         if not hasattr(self, "program_"):
@@ -238,18 +238,12 @@ class HELoRAFineTuner(BaseEstimator):
     def predict_proba(self, X: Any, fhe: str | None = None) -> np.ndarray:
         """Probabilities of classes, or of next tokens, shape (n_texts, n_classes or vocabulary)."""
         self._use(fhe)
-        sequences = [ids[-self.max_length :] for ids in self._tokenize(X)] if self.task == CAUSAL_LM else None
-        if sequences is None:
-            sequences = [ids[: self.max_length] for ids in self._tokenize(X)]
-        found = []
-        with torch.no_grad():
-            for batch in batches(sequences, self.pad_token_, self.batch_size, causal=False):
-                ids, mask = batch.input_ids.to(self.device), batch.attention_mask.to(self.device)
-                logits = self.model_(input_ids=ids, attention_mask=mask, use_cache=False).logits
-                if self.task == CAUSAL_LM:
-                    logits = logits[torch.arange(len(logits)), mask.sum(dim=1) - 1]
-                found.append(logits.softmax(dim=-1).cpu().numpy())
-        return np.concatenate(found)
+        causal = self.task == CAUSAL_LM
+        kept = slice(-self.max_length, None) if causal else slice(self.max_length)
+        sequences = [ids[kept] for ids in self._tokenize(X)]
+        return probabilities(
+            self.model_, sequences, self.pad_token_, self.batch_size, next_token=causal, device=self.device
+        )
 
     def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
         """Accuracy for classification; minus the mean loss of a token for language models (greater is better)."""
@@ -265,17 +259,7 @@ class HELoRAFineTuner(BaseEstimator):
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
         self._use(fhe)
         sequences = pieces(self._tokenize(X), self.max_length)
-        total, count = 0.0, 0
-        with torch.no_grad():
-            for batch in batches(sequences, self.pad_token_, self.batch_size, causal=True):
-                assert batch.labels is not None
-                n_predictions = int((batch.labels[:, 1:] >= 0).sum())
-                if n_predictions:
-                    total += float(batch_loss(self.model_, batch)) * n_predictions
-                    count += n_predictions
-        if not count:
-            raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
-        return math.exp(total / count)
+        return math.exp(mean_loss(self.model_, sequences, self.pad_token_, self.batch_size))
 
     def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
         """Continuations of prompts, greedily unless ``options`` (of transformers' ``generate``) say otherwise.
@@ -339,25 +323,6 @@ class HELoRAFineTuner(BaseEstimator):
         if hasattr(self, "model_"):
             self.model_.unload()
             del self.model_, self.history_
-
-    def _check_parameters(self) -> None:
-        if self.task not in TASKS:
-            raise ValueError(f"task={self.task!r} is unknown: use one of {TASKS}.")
-        for name, least in (
-            *(("r", 1), ("epochs", 1), ("batch_size", 1), ("max_length", 2), ("gradient_accumulation_steps", 1)),
-            *(("checkpoint_steps", 1), ("max_steps", 1)),
-        ):
-            value = getattr(self, name)
-            if name == "max_steps" and value is None:
-                continue
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name}={value!r} must be an integer of at least {least}.")
-        for name in ("learning_rate", "lora_alpha"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 < float(value) < math.inf:
-                raise ValueError(f"{name}={value!r} must be a positive number.")
-        if not isinstance(self.lora_dropout, Real) or not 0 <= float(self.lora_dropout) < 1:
-            raise ValueError(f"lora_dropout={self.lora_dropout!r} must be from 0 to less than 1.")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

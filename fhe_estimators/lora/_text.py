@@ -28,6 +28,12 @@ class Batch:
     labels: torch.Tensor | None
 
 
+def n_predictions(batch: Batch) -> int:
+    """Predictions in a batch, of which its loss is the mean."""
+    assert batch.labels is not None
+    return len(batch.labels) if batch.labels.ndim == 1 else int((batch.labels[:, 1:] != IGNORED_LABEL).sum())
+
+
 def tokenize(X: Any, tokenizer: Any, vocabulary_size: int) -> list[list[int]]:
     """Token ids of each text; sequences of ids are checked and passed through.
 

@@ -17,7 +17,7 @@ from ..exceptions import NonFiniteError
 from ..utils import progress_bar
 from ._checkpoints import load_checkpoint, save_checkpoint
 from ._costs import Costs
-from ._text import Batch, batches
+from ._text import Batch, batches, n_predictions
 
 _MAX_GRADIENT_NORM = 1.0
 #: Training stops with an error after so many steps in a row whose loss or gradients were not finite.
@@ -105,11 +105,11 @@ def _step(
 ) -> dict[str, Any]:
     """One optimizer step over accumulated batches; skipped if anything is not finite."""
     optimizer.zero_grad(set_to_none=True)
-    total = sum(_weight(batch) for batch in step_batches)
+    total = sum(n_predictions(batch) for batch in step_batches)
     loss_sum, problem = 0.0, None
     try:
         for batch in step_batches:
-            share = _weight(batch) / total
+            share = n_predictions(batch) / total
             loss = batch_loss(model, batch) * share
             if not torch.isfinite(loss):
                 raise NonFiniteError("The loss is not finite.")
@@ -132,12 +132,6 @@ def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     tensors = (batch.input_ids, batch.attention_mask, batch.labels)
     input_ids, mask, labels = (None if tensor is None else tensor.to(device) for tensor in tensors)
     return model(input_ids=input_ids, attention_mask=mask, labels=labels, use_cache=False).loss
-
-
-def _weight(batch: Batch) -> int:
-    """Predictions in a batch, by which its mean loss counts."""
-    assert batch.labels is not None
-    return len(batch.labels) if batch.labels.ndim == 1 else int((batch.labels[:, 1:] >= 0).sum())
 
 
 def _phases(costs: Costs, seconds: float) -> dict[str, float]:
