@@ -19,10 +19,10 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml constraints.txt
-	@echo "Making .venv: this project with xgboost, lightgbm, PyTorch, transformers, matplotlib and the test tools,"
+	@echo "Making .venv: this project with xgboost, lightgbm, Concrete, PyTorch, transformers, matplotlib and the test tools,"
 	@echo "about 3 GB on disk (NVIDIA's NCCL, which xgboost requires, is a sixth of that; no GPU is needed)."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP_INSTALL) -e '.[xgboost,lightgbm,lora,serving,plots,dev]'
+	@$(PIP_INSTALL) -e '.[xgboost,lightgbm,tfhe,lora,serving,plots,dev]'
 	@echo "Installed $$($(BIN)/python -m pip list 2>/dev/null | tail -n +3 | wc -l) packages, $$(du -sh .venv | cut -f1), in .venv."
 	@touch $@
 

@@ -14,6 +14,7 @@ ENTRY_POINT_GROUP = "fhe_estimators.backends"
 _BUILT_IN = {
     "clear": "fhe_estimators.backends.clear:ClearBackend",
     "ckks": "fhe_estimators.backends.ckks:CKKSBackend",
+    "tfhe": "fhe_estimators.backends.tfhe:TFHEBackend",
 }
 
 

@@ -9,8 +9,13 @@ from typing import Any
 from ._models import TASKS
 
 _LEAST = {
-    "r": 1, "epochs": 1, "batch_size": 1, "max_length": 2,
-    "gradient_accumulation_steps": 1, "checkpoint_steps": 1, "max_steps": 1,
+    "r": 1,
+    "epochs": 1,
+    "batch_size": 1,
+    "max_length": 2,
+    "gradient_accumulation_steps": 1,
+    "checkpoint_steps": 1,
+    "max_steps": 1,
 }
 
 

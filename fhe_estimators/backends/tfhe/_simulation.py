@@ -1,0 +1,17 @@
+"""Concrete's own simulation: its arithmetic and failures, without encryption."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .program import TFHEProgram
+
+
+def simulate(program: TFHEProgram, codes: np.ndarray) -> np.ndarray:
+    """Leaf sums of rows of codes, shape (n_rows, n_scores), int64."""
+    if program.is_constant:
+        return np.tile(program.plan.constants, (len(codes), 1))
+    by_server = program.server_code_bits is not None
+    inputs = codes.astype(np.int64) + 1 if by_server else program.comparisons.bits(codes)
+    rows = [np.asarray(program.circuit.simulate(row), dtype=np.int64).reshape(-1) for row in inputs]
+    return np.array(rows).reshape(len(codes), -1) + program.plan.constants

@@ -1,0 +1,138 @@
+"""What the server of the `tfhe` engine runs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...ensembles import TreeEnsemble
+from ...exceptions import ProtocolError
+from .._base import ClientSpec, Program
+from .._digest import program_digest
+from .._security import SECURITY_BITS
+from ._circuit import compile_circuit
+from ._comparisons import Comparisons, distinct_comparisons
+from ._tables import TablePlan, plan_tables
+
+
+class TFHEProgram(Program):
+    """An ensemble compiled to look-up tables.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        Quantized.
+    server_code_bits : int or None
+        Bits of the codes if the server compares, else None.
+    p_error : float
+        Largest probability that a row fails.
+    client_learns : str
+    """
+
+    backend = "tfhe"
+
+    def __init__(self, ensemble: TreeEnsemble, server_code_bits: int | None, p_error: float, client_learns: str):
+        self.ensemble = ensemble
+        self.server_code_bits = server_code_bits
+        self.p_error = p_error
+        self.client_learns = client_learns
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in ("ensemble", *self.metadata())}  # the caches are derived
+
+    @cached_property
+    def comparisons(self) -> Comparisons:
+        """The distinct comparisons."""
+        return distinct_comparisons(self.ensemble)[0]
+
+    @cached_property
+    def plan(self) -> TablePlan:
+        """The trees as tables."""
+        return plan_tables(self.ensemble, distinct_comparisons(self.ensemble)[1])
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is nothing to look up."""
+        return not self.plan.tables
+
+    @cached_property
+    def circuit(self) -> Any:
+        """Concrete's circuit; compiled again where a program was pickled or loaded, with the same parameters."""
+        low, high = self.ensemble.score_bounds()
+        return compile_circuit(
+            self.plan,
+            self.comparisons,
+            server_code_bits=self.server_code_bits,
+            n_features=self.ensemble.n_features,
+            bounds=(low - self.plan.constants, high - self.plan.constants),
+            global_p_error=self.p_error,
+        )
+
+    @cached_property
+    def program_id(self) -> str:
+        return program_digest(self.ensemble, self.metadata())
+
+    def metadata(self) -> dict[str, Any]:
+        return {
+            "server_code_bits": self.server_code_bits,
+            "p_error": self.p_error,
+            "client_learns": self.client_learns,
+        }
+
+    @classmethod
+    def from_metadata(cls, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> TFHEProgram:
+        """Restore what `metadata` describes."""
+        try:
+            bits = metadata["server_code_bits"]
+            return cls(
+                ensemble,
+                None if bits is None else int(bits),
+                float(metadata["p_error"]),
+                str(metadata["client_learns"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError("These settings are not those of a program of the 'tfhe' backend.") from error
+
+    @property
+    def client_spec(self) -> ClientSpec:
+        low, high = self.ensemble.score_bounds()
+        arrays = {"smallest": low, "largest": high, "constants": self.plan.constants}
+        if not self.is_constant:
+            specs = self.circuit.client.specs.serialize()
+            arrays["specs"] = np.frombuffer(specs, dtype=np.uint8)
+        if self.server_code_bits is None:
+            arrays |= self.comparisons.to_arrays()
+        return ClientSpec(
+            backend=self.backend,
+            program_id=self.program_id,
+            metadata={"server_code_bits": self.server_code_bits, "n_features": self.ensemble.n_features},
+            arrays=arrays,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        circuit = None if self.is_constant else self.circuit
+        return {
+            "scheme": "TFHE (Concrete), programmable bootstrapping",
+            "security_bits": SECURITY_BITS,
+            "poly_modulus_degree": 0 if circuit is None else _largest_polynomial(circuit),
+            "depth": len(self.plan.levels) + (self.server_code_bits is not None),
+            "n_tests": len(self.comparisons),
+            "n_tables": len(self.plan.tables),
+            "n_programmable_bootstraps": 0 if circuit is None else circuit.programmable_bootstrap_count,
+            "failure_probability": 0.0 if circuit is None else circuit.global_p_error,
+            "n_ciphertexts": self.ensemble.n_features if self.server_code_bits else len(self.comparisons),
+            "rows_per_ciphertext": 1,
+            "upload_bytes": 0 if circuit is None else circuit.size_of_inputs,
+            "download_bytes": 0 if circuit is None else circuit.size_of_outputs,
+            "evaluation_key_bytes": 0
+            if circuit is None
+            else circuit.size_of_bootstrap_keys + circuit.size_of_keyswitch_keys,
+            "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
+            "client_learns": self.client_learns,
+        }
+
+
+def _largest_polynomial(circuit: Any) -> int:
+    return max(key.polynomial_size() for key in circuit.programmable_bootstrap_count_per_parameter)
