@@ -58,11 +58,11 @@ def forest_50x4() -> RandomForestClassifier:
     return RandomForestClassifier(n_estimators=50, max_depth=4, random_state=0)
 
 
-def _breast_cancer(model: Any, n_rows: int) -> tuple[Any, np.ndarray]:
+def _breast_cancer(model: Any, n_rows: int, backend: str = "ckks") -> tuple[Any, np.ndarray]:
     X, y = load_breast_cancer(return_X_y=True)
     X_train, X_test, y_train, _ = train_test_split(X, y, random_state=0)
     X_score = X_test[:1] if n_rows == 1 else resampled(X, n_rows)
-    return FHEClassifier(model).fit(X_train, y_train), X_score
+    return FHEClassifier(model, backend=backend).fit(X_train, y_train), X_score
 
 
 def _every_row(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -147,5 +147,12 @@ WORKLOADS = (
         "census income",
         _census,
         {"total_seconds": 90.0, "peak_memory_bytes": 4e9, "relative_error": 1e-4},
+    ),
+    Workload(
+        "xgb-breast-tfhe",
+        "XGBoost 50 x 3, tfhe",
+        "breast cancer",
+        lambda: _breast_cancer(xgboost_50x3(), 10, "tfhe"),
+        {"total_seconds": 13.0},
     ),
 )
