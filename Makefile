@@ -13,7 +13,7 @@ BENCH_READY := .venv/.ready-benchmarks
 # Tests run in two processes; more threads inside each would only get in one another's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help demo test test-slow lint format docs bench clean
+.PHONY: help demo test test-slow test-peers lint format docs bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: $(READY) ## all tests but the slow ones, with coverage
 
 test-slow: $(READY) ## the slow tests
 	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -q
+
+test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)
+	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers environment concrete_ml) -m pytest -q tests/test_interop.py
 
 lint: $(READY) ## style, types, layers
 	@$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn import datasets
 
 from . import _packages as packages
 from ._packages import DownloadError
@@ -24,6 +25,9 @@ __all__ = [
     "load_heart_h",
     "load_pima",
     "load_spambase",
+    "load_steel",
+    "load_wdbc",
+    "load_wine",
 ]
 
 
@@ -87,6 +91,28 @@ def load_casp() -> Table:
     return checked(frame, y, shape=(45730, 9))
 
 
+def load_steel() -> Table:
+    """UCI steel plates faults as OpenML 1504 has them; y is 1 for *other faults*, the other six are features."""
+    path = packages.data_folder() / "steel_plates_faults.csv"
+    if not path.is_file():
+        raise DownloadError(f"No package carries this file (CC BY 4.0): save OpenML data set 1504 as {path}.")
+    frame = pd.read_csv(path)
+    y = frame.pop("Other_Faults").to_numpy(int)
+    return checked(frame, y, shape=(1941, 33), class_counts=(1268, 673))
+
+
+def load_wine() -> Table:
+    """UCI wine recognition; y is the cultivar, of three."""
+    data = datasets.load_wine(as_frame=True)
+    return checked(data.data, data.target, shape=(178, 13), class_counts=(48, 59, 71))
+
+
+def load_wdbc() -> Table:
+    """UCI breast cancer (diagnostic); y is 1 for benign."""
+    data = datasets.load_breast_cancer(as_frame=True)
+    return checked(data.data, data.target, shape=(569, 30), class_counts=(212, 357))
+
+
 #: Every loader by the name of its data set.
 LOADERS = {
     "adult": load_adult,
@@ -96,4 +122,7 @@ LOADERS = {
     "heart-h": load_heart_h,
     "pima": load_pima,
     "spambase": load_spambase,
+    "steel": load_steel,
+    "wdbc": load_wdbc,
+    "wine": load_wine,
 }

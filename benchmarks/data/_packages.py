@@ -43,6 +43,12 @@ def debian(name: str) -> Path:
     return _fetch(name, lambda folder: _apt_download(folder, name))
 
 
+def npm(name: str, version: str) -> Path:
+    """Folder of an unpacked npm package (its scripts are not run)."""
+    archive = f"{name.strip('@').replace('/', '-')}-{version}"
+    return _fetch(archive, lambda folder: _npm_pack(folder, f"{name}@{version}"))
+
+
 def _fetch(name: str, download: Callable[[Path], None]) -> Path:
     """Download into a scratch folder, unpack, and move the whole into place at once."""
     target = data_folder() / name
@@ -74,6 +80,12 @@ def _apt_download(folder: Path, name: str) -> None:
         raise DownloadError(f"The Debian package {name!r} needs apt-get and dpkg, which are not on this machine.")
     folder.chmod(0o777)  # apt drops its privileges to download, if it is run by root
     _run(["apt-get", "download", "-qq", name], folder, hint="Run `apt-get update` as root once.")
+
+
+def _npm_pack(folder: Path, requirement: str) -> None:
+    if shutil.which("npm") is None:
+        raise DownloadError(f"The npm package {requirement!r} needs npm, which is not on this machine.")
+    _run(["npm", "pack", "--silent", "--ignore-scripts", requirement], folder)
 
 
 def _run(command: list[str], folder: Path, hint: str = "") -> None:

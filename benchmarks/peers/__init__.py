@@ -11,7 +11,11 @@ from typing import Any
 from ..data._packages import data_folder
 
 #: By the name of the script.
-REQUIREMENTS = {"glwe_linear": ["concrete-ml-extensions==0.2.0", "numpy<2"]}
+REQUIREMENTS = {
+    "glwe_linear": ["concrete-ml-extensions==0.2.0", "numpy<2"],
+    # About 6 GB: its exact pins of torch and others bring CUDA. It imports pkg_resources.
+    "concrete_ml": ["concrete-ml==1.9.0", "setuptools<81"],
+}
 
 
 def environment(name: str) -> Path:

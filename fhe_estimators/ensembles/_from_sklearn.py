@@ -16,9 +16,9 @@ from sklearn.ensemble import (
 )
 from sklearn.ensemble._forest import BaseForest, ForestClassifier
 from sklearn.tree import BaseDecisionTree
-from sklearn.utils import get_tags
 
 from ..exceptions import UnsupportedModelError
+from ..utils import get_tags
 from ._assembly import SourceTree, assemble
 from ._ensemble import TreeEnsemble
 from ._links import Link

@@ -12,7 +12,12 @@ from ._ensemble import TreeEnsemble
 
 #: Top-level package that defines a model's class -> our module that reads it. The library itself is
 #: never imported to find out: a model of that library can only exist if it is.
-_MODULES = {"sklearn": "_from_sklearn", "xgboost": "_from_xgboost", "lightgbm": "_from_lightgbm"}
+_MODULES = {
+    "sklearn": "_from_sklearn",
+    "xgboost": "_from_xgboost",
+    "lightgbm": "_from_lightgbm",
+    "concrete": "_from_concrete_ml",
+}
 
 
 def ensemble_from_model(model: Any) -> TreeEnsemble:
@@ -22,7 +27,7 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
     ----------
     model : estimator
         A fitted decision tree, random forest, extra trees, (histogram) gradient boosting or isolation
-        forest of scikit-learn, or an XGBoost or LightGBM classifier or regressor.
+        forest of scikit-learn, or an XGBoost or LightGBM classifier or regressor; or one of Concrete ML.
 
     Returns
     -------

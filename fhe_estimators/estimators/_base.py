@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import column_or_1d, get_tags
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..backends import Backend, Client, Program, resolve_backend
 from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
 from ..exceptions import NotCompiledError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
+from ..utils import get_tags, validate_data
 
 #: Values of the ``fhe`` argument of every predicting method.
 FHE_MODES = ("disable", "simulate", "execute")
@@ -109,7 +110,7 @@ class BaseFHEEstimator(BaseEstimator):
 
     def _validate_training_set(self, X: Any, y: Any, *, y_numeric: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Check shapes and types; missing and infinite values are left for the source library to judge."""
-        multi_output = self.__sklearn_tags__().target_tags.multi_output
+        multi_output = get_tags(self).target_tags.multi_output
         X, y = validate_data(
             self,
             X,

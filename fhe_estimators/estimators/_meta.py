@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from sklearn.utils.validation import validate_data
 
 from ..backends import Backend
 from ..quantizers import FeatureQuantizer, resolve_quantizer
+from ..utils import validate_data
 from ._base import BaseFHEEstimator
 from ._mixins import FHEClassifierMixin, FHERegressorMixin
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.ensemble import IsolationForest
-from sklearn.utils.validation import validate_data
 
 from ..ensembles import TreeEnsemble, scores_from_sums, sum_leaves
+from ..utils import validate_data
 from ._base import SourceParameters
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..ensembles import MISSING, TreeEnsemble
+from ..utils import validate_data
 
 
 class FeatureQuantizer(TransformerMixin, BaseEstimator):

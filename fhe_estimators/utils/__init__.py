@@ -2,5 +2,6 @@
 
 from ._optional import import_optional, optional_module
 from ._progress import progress_bar
+from ._sklearn import get_tags, validate_data
 
-__all__ = ["import_optional", "optional_module", "progress_bar"]
+__all__ = ["get_tags", "import_optional", "optional_module", "progress_bar", "validate_data"]

@@ -17,7 +17,7 @@ from .program import TFHEProgram
 _COMPARISONS = ("auto", "client", "server")
 #: Bits of a leaf sum: what a bootstrap can output with the precision left.
 _MIN_SCORE_BITS, _MAX_SCORE_BITS = 8, 14
-#: Codes a look-up table can compare.
+#: Of codes that the server compares: more would take many bootstraps a comparison.
 _MAX_CODE_BITS = 8
 
 
@@ -28,9 +28,9 @@ class TFHEBackend(Backend):
     ----------
     comparison : {"auto", "client", "server"}, default="auto"
         Who compares features with thresholds. ``"client"``: it sends encrypted comparison bits, and a tree is a few
-        look-up tables of packed bits. ``"server"``: it sends encrypted codes, and every distinct comparison costs a
-        bootstrap of its own, as in the paper. ``"auto"``: the server, if the quantizer hides the model's thresholds
-        from clients, else the client.
+        look-up tables of packed bits. ``"server"``, as in the paper: the client sends the encrypted bits of its codes,
+        and every distinct comparison is a chain of one to three tables. ``"auto"``: the server, if the quantizer hides
+        the model's thresholds from clients, else the client.
     p_error : float, default=2 ** -40
         Largest probability that the answer to a row is wrong. Parameters that cannot keep it are refused.
 

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ensembles import MISSING
 from ...exceptions import ParameterSelectionError
 from ...utils import import_optional
-from ._comparisons import Comparisons
 from ._tables import Source, Table, TablePlan
 
 
@@ -22,23 +20,15 @@ def load_concrete() -> Any:
 
 
 def compile_circuit(
-    plan: TablePlan,
-    comparisons: Comparisons,
-    *,
-    server_code_bits: int | None,
-    n_features: int,
-    bounds: tuple[np.ndarray, np.ndarray],
-    global_p_error: float,
+    plan: TablePlan, *, n_bits: int, bounds: tuple[np.ndarray, np.ndarray], global_p_error: float
 ) -> Any:
     """Compile a circuit for one row.
 
     Parameters
     ----------
     plan : TablePlan
-    comparisons : Comparisons
-    server_code_bits : int or None
-        Bits of the codes if the server compares: inputs are codes plus one. None: inputs are comparison bits.
-    n_features : int
+    n_bits : int
+        Bits that the client sends.
     bounds : tuple of ndarray
         Smallest and largest scores.
     global_p_error : float
@@ -50,11 +40,9 @@ def compile_circuit(
         If Concrete finds no parameters of 128 bits of security for that.
     """
     fhe = load_concrete()
-    evaluate = _function(fhe, plan, comparisons, server_code_bits, bounds)
-    largest = 1 if server_code_bits is None else 2**server_code_bits
-    n_inputs = len(comparisons) if server_code_bits is None else n_features
+    evaluate = _function(fhe, plan, n_bits, bounds)
     # Hints hold the bounds of everything inside; the samples only show the inputs' range.
-    samples = [np.zeros(n_inputs, dtype=np.int64), np.full(n_inputs, largest, dtype=np.int64)]
+    samples = [np.zeros(n_bits, dtype=np.int64), np.ones(n_bits, dtype=np.int64)]
     configuration = fhe.Configuration(
         global_p_error=global_p_error,
         p_error=None,
@@ -62,10 +50,12 @@ def compile_circuit(
         enable_unsafe_features=False,
         use_insecure_key_cache=False,
         fhe_simulation=True,
+        compress_input_ciphertexts=True,
+        compress_evaluation_keys=True,
         show_progress=False,
     )
     try:
-        circuit = fhe.Compiler(evaluate, {"inputs": "encrypted"}).compile(samples, configuration)
+        circuit = fhe.Compiler(evaluate, {"bits": "encrypted"}).compile(samples, configuration)
     except RuntimeError as error:
         raise ParameterSelectionError(
             f"Concrete finds no parameters for this model with a failure probability of {global_p_error:.1g} a row "
@@ -79,50 +69,31 @@ def compile_circuit(
     return circuit
 
 
-def _function(
-    fhe: Any,
-    plan: TablePlan,
-    comparisons: Comparisons,
-    server_code_bits: int | None,
-    bounds: tuple[np.ndarray, np.ndarray],
-) -> Any:
-    """What is traced: comparisons if the server's, then level by level of tables, then sums."""
-    compare = None if server_code_bits is None else _comparison_tables(fhe, comparisons, server_code_bits)
+def _function(fhe: Any, plan: TablePlan, n_bits: int, bounds: tuple[np.ndarray, np.ndarray]) -> Any:
+    """What is traced: level by level of gates and leaves, and the sum of all leaves."""
     n_scores = len(plan.constants)
     levels = plan.levels
+    width = max(len(table.inputs) for table in plan.tables)  # of all, so that they share one kind of bootstrap
 
-    def evaluate(inputs: Any) -> Any:
-        sources = inputs if compare is None else fhe.hint(compare[inputs[comparisons.feature]], bit_width=1)
-        position: dict[Source, int] = {("bit", index): index for index in range(len(comparisons))}
+    def evaluate(bits: Any) -> Any:
+        position: dict[Source, int] = {("bit", index): index for index in range(n_bits)}
         total = None
         for level in levels:
-            tables = [plan.tables[number] for number in level]
-            values = _look_up(fhe, sources @ _packing(tables, position), tables)
-            columns = np.zeros((len(tables), n_scores), dtype=np.int64)
-            for row, table in enumerate(tables):
-                if table.column >= 0:
-                    columns[row, table.column] = 1
-            if columns.any():
-                sums = values @ columns
+            # Apart, since gates are bits and leaves are wide, and a tensor has one width.
+            leaves = [plan.tables[number] for number in level if not plan.tables[number].is_gate]
+            gates = [number for number in level if plan.tables[number].is_gate]
+            if leaves:
+                columns = np.zeros((len(leaves), n_scores), dtype=np.int64)
+                columns[np.arange(len(leaves)), [table.column for table in leaves]] = 1
+                sums = _look_up(fhe, bits, leaves, position, width) @ columns
                 total = sums if total is None else total + sums
-            gates = [row for row, table in enumerate(tables) if table.column < 0]
-            for row in gates:
-                position["gate", level[row]] = len(position)
             if gates:
-                sources = np.concatenate((sources, values[gates]))
+                found = _look_up(fhe, bits, [plan.tables[number] for number in gates], position, width)
+                position |= {("gate", number): len(position) + row for row, number in enumerate(gates)}
+                bits = np.concatenate((bits, found))
         return fhe.hint(total, can_store=[int(bounds[0].min()), int(bounds[1].max()), -1])
 
     return evaluate
-
-
-def _comparison_tables(fhe: Any, comparisons: Comparisons, code_bits: int) -> Any:
-    """A table a comparison: from code plus one, 0 for a missing value, to the bit."""
-    codes = np.arange(2 ** (code_bits + 1)) - 1
-    rows = [
-        np.where(codes == MISSING, missing_right, codes > threshold).astype(int).tolist()
-        for threshold, missing_right in zip(comparisons.threshold, comparisons.missing_right, strict=True)
-    ]
-    return fhe.LookupTable([fhe.LookupTable(row) for row in rows])
 
 
 def _packing(tables: list[Table], position: dict[Source, int]) -> np.ndarray:
@@ -134,10 +105,10 @@ def _packing(tables: list[Table], position: dict[Source, int]) -> np.ndarray:
     return packing
 
 
-def _look_up(fhe: Any, index: Any, tables: list[Table]) -> Any:
-    """Values of tables; all are given the size of the largest, so that they share one kind of bootstrap and its key."""
-    n_bits = max(len(table.inputs) for table in tables)
-    rows = [np.resize(table.values, 2**n_bits) for table in tables]
+def _look_up(fhe: Any, bits: Any, tables: list[Table], position: dict[Source, int], width: int) -> Any:
+    """Values of tables, all widened to the same number of bits."""
+    index = fhe.hint(bits @ _packing(tables, position), bit_width=width)
+    rows = [np.resize(table.values, 2**width) for table in tables]
     smallest, largest = min(int(row.min()) for row in rows), max(int(row.max()) for row in rows)
-    values = fhe.LookupTable([fhe.LookupTable(row.tolist()) for row in rows])[fhe.hint(index, bit_width=n_bits)]
+    values = fhe.LookupTable([fhe.LookupTable(row.tolist()) for row in rows])[index]
     return fhe.hint(values, can_store=[smallest, largest])

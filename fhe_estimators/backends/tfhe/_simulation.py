@@ -11,7 +11,6 @@ def simulate(program: TFHEProgram, codes: np.ndarray) -> np.ndarray:
     """Leaf sums of rows of codes, shape (n_rows, n_scores), int64."""
     if program.is_constant:
         return np.tile(program.plan.constants, (len(codes), 1))
-    by_server = program.server_code_bits is not None
-    inputs = codes.astype(np.int64) + 1 if by_server else program.comparisons.bits(codes)
+    inputs = (program.comparisons if program.code_bits is None else program.code_bits).bits(codes)
     rows = [np.asarray(program.circuit.simulate(row), dtype=np.int64).reshape(-1) for row in inputs]
     return np.array(rows).reshape(len(codes), -1) + program.plan.constants

@@ -2,7 +2,8 @@
 
 A table looks up a subtree: its inputs are the bits of the subtree's comparisons and those on the path that leads to it;
 it yields the leaf that is reached, and 0 if another path is taken. A tree's value is the sum of its tables. A long path
-is gated: its bits are first combined into one, by a table of their own.
+is gated: its bits are first combined into one, by a table of their own. Where the server compares, comparisons are
+tables as well.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...ensembles import TreeEnsemble
 #: of 5 or 7 bits need 61, take longer in all, and keys of 1 GB.
 MAX_TABLE_BITS = 4
 
-#: An input of a table: ("bit", comparison) or ("gate", table).
+#: An input of a table: ("bit", bit of the client) or ("gate", table).
 Source = tuple[str, int]
 #: A path: what must be 1 or 0.
 Path = tuple[tuple[Source, int], ...]
@@ -35,12 +36,16 @@ class Table:
         Bit k of the index is input k.
     values : ndarray of int64, shape (2 ** n_inputs,)
     column : int
-        Score that it is added to; -1 for a gate.
+        Score that it is added to; -1 for a gate, whose value is a bit that other tables take.
     """
 
     inputs: tuple[Source, ...]
     values: np.ndarray
     column: int
+
+    @property
+    def is_gate(self) -> bool:
+        return self.column < 0
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,22 @@ class TablePlan:
         return [[number for number, found in level.items() if found == depth] for depth in range(count)]
 
 
-def plan_tables(ensemble: TreeEnsemble, comparison_of_node: np.ndarray) -> TablePlan:
-    """The cheapest way to cut each tree."""
-    planner = _Planner(ensemble, comparison_of_node)
+def plan_tables(
+    ensemble: TreeEnsemble, comparison_of_node: np.ndarray, sources: list[Source], gates: list[Table]
+) -> TablePlan:
+    """The cheapest way to cut each tree.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+    comparison_of_node : ndarray of int, shape (n_nodes,)
+        -1 in leaves.
+    sources : list of Source
+        Where the bit of each comparison comes from.
+    gates : list of Table
+        Tables that are there already, those that compare.
+    """
+    planner = _Planner(ensemble, comparison_of_node, sources, gates)
     constants = np.zeros(ensemble.n_scores, dtype=np.int64)
     for tree, column in enumerate(ensemble.tree_columns):
         root = int(ensemble.tree_offsets[tree])
@@ -85,25 +103,27 @@ def plan_tables(ensemble: TreeEnsemble, comparison_of_node: np.ndarray) -> Table
 class _Planner:
     """Chooses between one table, cutting below a node, and gating the path; by dynamic programming."""
 
-    def __init__(self, ensemble: TreeEnsemble, comparison_of_node: np.ndarray):
+    def __init__(
+        self, ensemble: TreeEnsemble, comparison_of_node: np.ndarray, sources: list[Source], gates: list[Table]
+    ):
         self.ensemble = ensemble
-        self.comparison_of_node = comparison_of_node
+        self.source_of_node = [sources[comparison] if comparison >= 0 else None for comparison in comparison_of_node]
         self.is_leaf = ensemble.is_leaf
-        self.tables: list[Table] = []
+        self.tables = list(gates)
         self._choice = lru_cache(maxsize=None)(self._cheapest)
-        self._comparisons = lru_cache(maxsize=None)(self._comparisons_below)
+        self._sources = lru_cache(maxsize=None)(self._sources_below)
 
-    def _comparisons_below(self, node: int) -> frozenset[int]:
-        if self.is_leaf[node]:
+    def _sources_below(self, node: int) -> frozenset[Source]:
+        source = self.source_of_node[node]
+        if source is None:
             return frozenset()
         left, right = int(self.ensemble.left[node]), int(self.ensemble.right[node])
-        own = frozenset([int(self.comparison_of_node[node])])
-        return own | self._comparisons(left) | self._comparisons(right)
+        return frozenset([source]) | self._sources(left) | self._sources(right)
 
     def _cheapest(self, node: int, path_bits: int) -> tuple[int, str]:
         """Bootstraps and kind of the best way to look up a subtree below a path of so many bits."""
         options = []
-        n_bits = path_bits + len(self._comparisons(node))
+        n_bits = path_bits + len(self._sources(node))
         if n_bits <= MAX_TABLE_BITS:
             options.append((self.ensemble.width, "table"))
         if not self.is_leaf[node] and path_bits < MAX_TABLE_BITS:
@@ -119,7 +139,8 @@ class _Planner:
         if kind == "table":
             self._append_leaves(node, path, column)
         elif kind == "cut":
-            source: Source = ("bit", int(self.comparison_of_node[node]))
+            source = self.source_of_node[node]
+            assert source is not None
             self.emit(int(self.ensemble.left[node]), (*path, (source, 0)), column)
             self.emit(int(self.ensemble.right[node]), (*path, (source, 1)), column)
         else:
@@ -129,8 +150,8 @@ class _Planner:
             self.emit(node, ((("gate", len(self.tables) - 1), 1),), column)
 
     def _append_leaves(self, node: int, path: Path, column: int) -> None:
-        below = [("bit", comparison) for comparison in sorted(self._comparisons(node))]
-        inputs: tuple[Source, ...] = tuple(dict.fromkeys([*(source for source, _ in path), *below]))
+        below = sorted(self._sources(node))
+        inputs = tuple(dict.fromkeys([*(source for source, _ in path), *below]))
         leaves = self._leaves(inputs, node)
         values = np.where(self._on_path(inputs, path)[:, None], self.ensemble.value[leaves], 0)
         for offset in range(self.ensemble.width):
@@ -148,9 +169,10 @@ class _Planner:
     def _leaves(self, inputs: tuple[Source, ...], node: int) -> np.ndarray:
         """Leaf below a node for every value of the inputs."""
         index = np.arange(2 ** len(inputs))
-        if self.is_leaf[node]:
+        source = self.source_of_node[node]
+        if source is None:
             return np.full(len(index), node)
-        right = (index >> inputs.index(("bit", int(self.comparison_of_node[node])))) & 1 == 1
+        right = (index >> inputs.index(source)) & 1 == 1
         when_right, when_left = (
             self._leaves(inputs, int(child[node])) for child in (self.ensemble.right, self.ensemble.left)
         )

@@ -13,10 +13,11 @@ from .._base import Client, ClientSpec
 from .._messages import pack_message, unpack_message
 from ._circuit import load_concrete
 from ._comparisons import Comparisons
+from ._digits import CodeBits
 
 
 class TFHEClient(Client):
-    """Encrypts comparison bits, or codes, one row at a time; decrypts scores."""
+    """Encrypts comparison bits, or the bits of codes, one row at a time; decrypts scores."""
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
@@ -55,8 +56,9 @@ class TFHEClient(Client):
     def _inputs(self, codes: np.ndarray) -> np.ndarray:
         if codes.ndim != 2 or codes.shape[1] != self.spec.metadata["n_features"]:
             raise ValueError(f"codes must have shape (n_rows, {self.spec.metadata['n_features']}), got {codes.shape}.")
-        if self.spec.metadata["server_code_bits"] is not None:
-            return codes.astype(np.int64) + 1
+        n_bits = self.spec.metadata["server_code_bits"]
+        if n_bits is not None:
+            return CodeBits(codes.shape[1], n_bits, self.spec.metadata["with_missing"]).bits(codes)
         return Comparisons.from_arrays(self.spec.arrays).bits(codes)
 
     def decrypt(self, response: bytes) -> np.ndarray:

@@ -14,7 +14,8 @@ from .._digest import program_digest
 from .._security import SECURITY_BITS
 from ._circuit import compile_circuit
 from ._comparisons import Comparisons, distinct_comparisons
-from ._tables import TablePlan, plan_tables
+from ._digits import CodeBits, comparison_tables
+from ._tables import Source, Table, TablePlan, plan_tables
 
 
 class TFHEProgram(Program):
@@ -48,9 +49,26 @@ class TFHEProgram(Program):
         return distinct_comparisons(self.ensemble)[0]
 
     @cached_property
+    def code_bits(self) -> CodeBits | None:
+        """What clients send if the server compares."""
+        if self.server_code_bits is None:
+            return None
+        return CodeBits(self.ensemble.n_features, self.server_code_bits, self.ensemble.allow_nan)
+
+    @property
+    def n_bits(self) -> int:
+        """Bits, each a ciphertext, that clients send for a row."""
+        return len(self.comparisons) if self.code_bits is None else len(self.code_bits)
+
+    @cached_property
     def plan(self) -> TablePlan:
-        """The trees as tables."""
-        return plan_tables(self.ensemble, distinct_comparisons(self.ensemble)[1])
+        """The comparisons, if they are the server's, and the trees as tables."""
+        comparisons, of_node = distinct_comparisons(self.ensemble)
+        sources: list[Source] = [("bit", index) for index in range(len(comparisons))]
+        gates: list[Table] = []
+        if self.code_bits is not None:
+            sources, gates = comparison_tables(comparisons, self.code_bits)
+        return plan_tables(self.ensemble, of_node, sources, gates)
 
     @property
     def is_constant(self) -> bool:
@@ -63,9 +81,7 @@ class TFHEProgram(Program):
         low, high = self.ensemble.score_bounds()
         return compile_circuit(
             self.plan,
-            self.comparisons,
-            server_code_bits=self.server_code_bits,
-            n_features=self.ensemble.n_features,
+            n_bits=self.n_bits,
             bounds=(low - self.plan.constants, high - self.plan.constants),
             global_p_error=self.p_error,
         )
@@ -107,7 +123,11 @@ class TFHEProgram(Program):
         return ClientSpec(
             backend=self.backend,
             program_id=self.program_id,
-            metadata={"server_code_bits": self.server_code_bits, "n_features": self.ensemble.n_features},
+            metadata={
+                "server_code_bits": self.server_code_bits,
+                "n_features": self.ensemble.n_features,
+                "with_missing": self.ensemble.allow_nan,
+            },
             arrays=arrays,
         )
 
@@ -117,12 +137,12 @@ class TFHEProgram(Program):
             "scheme": "TFHE (Concrete), programmable bootstrapping",
             "security_bits": SECURITY_BITS,
             "poly_modulus_degree": 0 if circuit is None else _largest_polynomial(circuit),
-            "depth": len(self.plan.levels) + (self.server_code_bits is not None),
+            "depth": len(self.plan.levels),
             "n_tests": len(self.comparisons),
             "n_tables": len(self.plan.tables),
             "n_programmable_bootstraps": 0 if circuit is None else circuit.programmable_bootstrap_count,
             "failure_probability": 0.0 if circuit is None else circuit.global_p_error,
-            "n_ciphertexts": self.ensemble.n_features if self.server_code_bits else len(self.comparisons),
+            "n_ciphertexts": self.n_bits,
             "rows_per_ciphertext": 1,
             "upload_bytes": 0 if circuit is None else circuit.size_of_inputs,
             "download_bytes": 0 if circuit is None else circuit.size_of_outputs,

@@ -7,19 +7,13 @@ from fhe_estimators.backends.tfhe._comparisons import distinct_comparisons
 from fhe_estimators.backends.tfhe._tables import MAX_TABLE_BITS, plan_tables
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.quantizers import ThresholdQuantizer, quantize_leaves
+from tests.backends.tfhe.evaluation import scores
 from tests.random_trees import random_ensemble, random_rows
 
 
-def evaluate(plan, bits):
-    """What the circuit computes, for one row of bits."""
-    found, scores = {("bit", index): int(bit) for index, bit in enumerate(bits)}, plan.constants.copy()
-    for number, table in enumerate(plan.tables):
-        value = table.values[sum(found[source] << k for k, source in enumerate(table.inputs))]
-        if table.column < 0:
-            found["gate", number] = int(value)
-        else:
-            scores[table.column] += value
-    return scores
+def client_plan(quantized):
+    comparisons, of_node = distinct_comparisons(quantized)
+    return plan_tables(quantized, of_node, [("bit", index) for index in range(len(comparisons))], [])
 
 
 @pytest.mark.parametrize(
@@ -39,10 +33,10 @@ def test_tables_add_up_to_the_trees(options):
     quantizer = ThresholdQuantizer(ensemble).fit()
     quantized = quantize_leaves(quantizer.quantize_thresholds(ensemble), 12)
     codes = quantizer.transform(random_rows(rng, 60))
-    comparisons, of_node = distinct_comparisons(quantized)
-    plan = plan_tables(quantized, of_node)
+    comparisons, _ = distinct_comparisons(quantized)
+    plan = client_plan(quantized)
     assert all(1 <= len(table.inputs) <= MAX_TABLE_BITS for table in plan.tables)
-    found = np.array([evaluate(plan, bits) for bits in comparisons.bits(codes)])
+    found = np.array([scores(plan, bits) for bits in comparisons.bits(codes)])
     rows = (codes >= 0).all(axis=1) | ensemble.allow_nan
     np.testing.assert_array_equal(found[rows], sum_leaves(quantized, codes[rows]))
 
@@ -50,7 +44,7 @@ def test_tables_add_up_to_the_trees(options):
 def test_a_tree_of_depth_three_is_two_tables_of_four_bits():
     ensemble = random_ensemble(np.random.default_rng(0), n_trees=1, leaf_probability=0.0, n_features=40)
     quantized = quantize_leaves(ThresholdQuantizer(ensemble).fit().quantize_thresholds(ensemble), 12)
-    plan = plan_tables(quantized, distinct_comparisons(quantized)[1])
+    plan = client_plan(quantized)
     assert [len(table.inputs) for table in plan.tables] == [4, 4]
     assert len(plan.levels) == 1
 
@@ -58,7 +52,7 @@ def test_a_tree_of_depth_three_is_two_tables_of_four_bits():
 def test_deep_trees_are_gated():
     ensemble = random_ensemble(np.random.default_rng(0), n_trees=1, depth=7, leaf_probability=0.0, n_features=99)
     quantized = quantize_leaves(ThresholdQuantizer(ensemble).fit().quantize_thresholds(ensemble), 12)
-    plan = plan_tables(quantized, distinct_comparisons(quantized)[1])
+    plan = client_plan(quantized)
     assert any(table.column < 0 for table in plan.tables)
     assert len(plan.levels) > 1
     for level, numbers in enumerate(plan.levels):
