@@ -8,31 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ._isolation import isolated
 from ._report import aligned, describe_machine, machine, markdown, size
 
 PHASES = ("client_crypto", "client_model", "worker", "transfer")
-
-
-def isolated(function: Any, *arguments: Any) -> Any:
-    """Result of a function in a fresh process, and that process's peak memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_with_peak, function, arguments).result()
-
-
-def _with_peak(function: Any, arguments: tuple[Any, ...]) -> Any:
-    result = function(*arguments)
-    return {**result, "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
 
 def _texts() -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ._isolation import isolated
 from ._report import aligned, describe_machine, machine, markdown
-from .lora import isolated
 
 _MODES = ("disable", "simulate", "execute")
 

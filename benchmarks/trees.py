@@ -12,11 +12,10 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ._isolation import isolated
 from ._phases import compare, measure, stop_workers
 from ._report import aligned, describe_machine, machine, markdown, seconds, size
 from ._workloads import WORKLOADS
@@ -70,12 +69,6 @@ def _peak_memory_bytes(n_jobs: int | None) -> int:
     return 1024 * (own + (worker * n_jobs if n_jobs and n_jobs > 1 else 0))
 
 
-def run_isolated(key: str, *settings: Any) -> dict[str, Any]:
-    """`run_workload` in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(run_workload, key, *settings).result()
-
-
 HEADER = (
     *("model", "data", "rows", "compile s", "keygen s", "encrypt s", "evaluate s", "decrypt s", "ms/row", "clear s"),
     *("exact rows", "equal labels", "max error", "keys", "upload", "download", "peak RSS"),
@@ -121,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     for key in wanted:
         print(f"measuring {key} ...", file=sys.stderr)
-        results.append(run_isolated(key, options.repeat, options.n_jobs, options.rows))
+        results.append(isolated(run_workload, key, options.repeat, options.n_jobs, options.rows))
     table = markdown if options.markdown else aligned
     print(table(HEADER, [cells(result) for result in results]))
     print(f"\nMedians of up to {options.repeat} runs. {describe_machine()}")

@@ -10,12 +10,23 @@ from typing import Any
 
 from ..data._packages import data_folder
 
-#: By the name of the script.
+_PROJECT = Path(__file__).parents[2]
+#: By name of the environment.
 REQUIREMENTS = {
     "glwe_linear": ["concrete-ml-extensions==0.2.0", "numpy<2"],
-    # About 6 GB: its exact pins of torch and others bring CUDA. It imports pkg_resources.
-    "concrete_ml": ["concrete-ml==1.9.0", "setuptools<81"],
+    # About 6 GB: its exact pins of torch and others bring CUDA. It imports pkg_resources. The last line is for the
+    # tests of interoperation, which import this project from its folder.
+    "concrete_ml": [
+        *("concrete-ml==1.9.0", "setuptools<81"),
+        *("tenseal==0.3.18", "safetensors", "cryptography", "tqdm", "pytest", "hypothesis"),
+    ],
+    # For their installed sizes only.
+    "fhe_estimators": [str(_PROJECT)],
+    "fhe_estimators_tfhe": [f"{_PROJECT}[tfhe]"],
+    "tenseal": ["tenseal==0.3.18"],
 }
+#: Environment of a script that has another name.
+_ENVIRONMENTS = {"concrete_ml_trees": "concrete_ml"}
 
 
 def environment(name: str) -> Path:
@@ -30,9 +41,15 @@ def environment(name: str) -> Path:
     return python
 
 
+def installed_bytes(name: str) -> int:
+    """Size of a peer's environment, less that of an empty one."""
+    packages = environment(name).parents[1]
+    return sum(file.stat().st_size for file in packages.rglob("*") if file.is_file() and not file.is_symlink())
+
+
 def run_peer(name: str, *arguments: str) -> Any:
     """What a peer's script prints as JSON on its last line."""
     script = Path(__file__).with_name(f"{name}.py")
-    command = [str(environment(name)), str(script), *arguments]
+    command = [str(environment(_ENVIRONMENTS.get(name, name))), str(script), *arguments]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.strip().splitlines()[-1])
