@@ -3,75 +3,22 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
 from fhe_estimators.ensembles import scores_from_sums, sum_leaves
-
-#: Runs after the first are skipped once a phase has taken this long altogether.
-BUDGET_SECONDS = 60.0
-
-
-@dataclass
-class Phases:
-    """Seconds of every run of every phase, sizes of all messages, and the decrypted leaf sums.
-
-    The client's phases include quantization and the link function, the server's the parsing of
-    messages. Parsed evaluation keys are kept by the server between requests: only its first run pays.
-    """
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    key_bytes: int = 0
-    request_bytes: int = 0
-    response_bytes: int = 0
-    sums: np.ndarray | None = None
-
-    def median(self, phase: str) -> float:
-        return statistics.median(self.seconds[phase])
-
-    def total(self) -> float:
-        """Encrypt, evaluate, decrypt."""
-        return sum(self.median(phase) for phase in ("encrypt", "evaluate", "decrypt"))
-
-
-def repeated(function: Callable[[], Any], repeat: int, budget: float = BUDGET_SECONDS) -> tuple[list[float], Any]:
-    """Seconds of up to ``repeat`` runs, and what the last one returned."""
-    runs: list[float] = []
-    result = None
-    while not runs or (len(runs) < repeat and sum(runs) < budget):
-        result = None  # the former answer is not kept in memory beside the new one
-        start = time.perf_counter()
-        result = function()
-        runs.append(time.perf_counter() - start)
-    return runs, result
+from fhe_estimators.inspection import Phases, measure_phases
+from fhe_estimators.inspection._phases import repeated
 
 
 def measure(estimator: Any, X: np.ndarray, *, repeat: int, n_jobs: int | None = None) -> Phases:
     """Compile a fitted estimator, then encrypt, evaluate and decrypt ``X``, each phase ``repeat`` times."""
-    phases = Phases()
-
-    def timed(phase: str, function: Callable[[], Any]) -> Any:
-        phases.seconds[phase], result = repeated(function, repeat)
-        return result
-
-    timed("compile", lambda: estimator.compile())
-    backend, program = estimator.backend_, estimator.program_
-    client = backend.client(program.client_spec)
-    evaluator = backend.evaluator(program, n_jobs=n_jobs)
-    rows = np.asarray(X, dtype=estimator.ensemble_.input_dtype)
-
-    keys = timed("keygen", client.generate_keys)
-    request = timed("encrypt", lambda: client.encrypt(estimator.quantizer_.transform(rows)))
-    phases.seconds["first evaluate"], _ = repeated(lambda: evaluator.run(request, keys), 1)
-    response = timed("evaluate", lambda: evaluator.run(request, keys))
-    phases.key_bytes, phases.request_bytes, phases.response_bytes = len(keys), len(request), len(response)
-    phases.sums = client.decrypt(response)
-    timed("decrypt", lambda: link(estimator, client.decrypt(response)))
+    compile_seconds, _ = repeated(estimator.compile, repeat)
+    phases = measure_phases(estimator, X, repeat=repeat, n_jobs=n_jobs)
+    phases.seconds["compile"] = compile_seconds
     return phases
 
 

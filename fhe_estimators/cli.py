@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .lora._split_command import split
 
             split(**options)
+        elif command == "compare":
+            from .inspection._compare_command import compare
+
+            compare(**options)
         else:
             from .lora._serve import serve
 
@@ -39,6 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument("--out", required=True, help="folder for client/ and workers/")
     split.add_argument("--weight-quantizer", default="int8", choices=_QUANTIZERS)
     split.add_argument("--no-verify", dest="verify", action="store_false", help="leave out the client's secret checks")
+
+    compare = commands.add_parser("compare", help="score rows encrypted and in the clear, and report what differs")
+    compare.add_argument("model", help="file of a fitted model: .json or .ubj of XGBoost, or .skops")
+    compare.add_argument("data", help="CSV file with a header")
+    compare.add_argument("--target", required=True, help="column with the targets; all others are features")
+    compare.add_argument("--backend", default="ckks")
+    compare.add_argument("--fhe", default="execute", choices=("disable", "simulate", "execute"))
+    compare.add_argument("--rows", type=int, help="rows to draw at random (default: all)")
+    compare.add_argument("--scoring", nargs="*", help="metrics of scikit-learn")
+    compare.add_argument("--csv", help="write all figures to this file as well")
 
     worker = commands.add_parser(
         "worker",

@@ -158,8 +158,8 @@ def compare_trees(keys: Sequence[str], output: Path) -> None:
     ]
     text = [
         markdown(HEADER, rows),
-        f"≈: extrapolated from {N_ROWS_ONE_BY_ONE} rows. TenSEAL's scores are approximate; all others are exactly those "
-        "of the quantized model in the clear. Peak memory is of training, client and server in one process.",
+        f"≈: extrapolated from {N_ROWS_ONE_BY_ONE} rows. TenSEAL's scores are approximate; all others are exactly "
+        "those of the quantized model in the clear. Peak memory is of training, client and server in one process.",
         markdown(["", "installed", "Python", "numpy", "licence"], support),
         f"{date.today().isoformat()}. {describe_machine()}",
     ]

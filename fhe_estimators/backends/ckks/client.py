@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -109,6 +109,17 @@ class CKKSClient(Client):
         DecryptionError
             If what was decrypted is not what a correct evaluation gives.
         """
+        return self._decrypted(response, lambda values, integers: integers).astype(np.int64)
+
+    def rounding_errors(self, response: bytes) -> np.ndarray:
+        """What `decrypt` rounds away, in integer steps, shape (n_rows, n_scores): the noise of the whole evaluation.
+
+        It depends on the secret key: show it to nobody who could use that.
+        """
+        return self._decrypted(response, np.subtract)
+
+    def _decrypted(self, response: bytes, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """A function of values and integers, float64, shape (n_rows, n_scores)."""
         header, blobs = unpack_message("response", response)
         decryptor = seal.Decryptor(self.context.seal_context, self._require_keys())
         for name, mine in self._header().items():
@@ -117,7 +128,7 @@ class CKKSClient(Client):
         constants, batches = self._answer_shape(header, len(blobs))
         rest = iter(blobs)
         with SealFile() as file:
-            parts = [self._decrypt_batch(file, decryptor, rest, constants, *batch) for batch in batches]
+            parts = [self._decrypt_batch(file, decryptor, rest, constants, of, *batch) for batch in batches]
         return np.concatenate(parts)
 
     def _answer_shape(self, header: dict[str, Any], n_blobs: int) -> tuple[list[int | None], list[tuple[int, int]]]:
@@ -133,16 +144,23 @@ class CKKSClient(Client):
         return constants, batches
 
     def _decrypt_batch(
-        self, file: SealFile, decryptor: seal.Decryptor, blobs: Any, constants: list[int | None], n_rows: int, k: int
+        self,
+        file: SealFile,
+        decryptor: seal.Decryptor,
+        blobs: Any,
+        constants: list[int | None],
+        of: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        n_rows: int,
+        expansion: int,
     ) -> np.ndarray:
-        sums = np.empty((n_rows, len(constants)), dtype=np.int64)
+        columns = np.empty((n_rows, len(constants)))
         for score, constant in enumerate(constants):
             if constant is None:
-                values = self._decrypt_values(file, decryptor, next(blobs), k)
-                sums[:, score] = self._rounded(values)[:n_rows]
+                values = self._decrypt_values(file, decryptor, next(blobs), expansion)
+                columns[:, score] = of(values, self._rounded(values))[:n_rows]
             else:
-                sums[:, score] = constant
-        return sums
+                columns[:, score] = of(np.array(constant), np.array(constant))
+        return columns
 
     def _decrypt_values(
         self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int
@@ -166,4 +184,4 @@ class CKKSClient(Client):
                 "The decrypted answer is no sum of leaves: it was computed under other keys, by another program, or "
                 "was altered on the way. Send the request again, with this client's evaluation_keys."
             )
-        return integers.astype(np.int64)
+        return integers

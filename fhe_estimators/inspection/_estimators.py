@@ -1,0 +1,125 @@
+"""Estimators as this package looks at them: inside pipelines and searches, and beside their float models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ..ensembles import scores_from_sums
+from ..estimators._base import BaseFHEEstimator
+from ..exceptions import NotCompiledError
+
+
+def unwrap(estimator: Any, X: Any) -> tuple[BaseFHEEstimator, Any]:
+    """The encrypted estimator in a pipeline or search, and the rows that reach it."""
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        return unwrap(estimator[-1], X)
+    if not isinstance(estimator, BaseFHEEstimator):
+        raise TypeError(
+            f"estimator is a {type(estimator).__name__}: pass one of this library's tree estimators, or a pipeline or "
+            "search that ends in one."
+        )
+    check_is_fitted(estimator, "quantized_ensemble_")
+    return estimator, X
+
+
+def require_compiled(estimator: BaseFHEEstimator, what: str) -> None:
+    """Raise `NotCompiledError` before `compile`."""
+    if not hasattr(estimator, "program_"):
+        raise NotCompiledError(f"{what} needs a compiled model: call {type(estimator).__name__}.compile() after fit.")
+
+
+def is_outlier_detector(estimator: BaseFHEEstimator) -> bool:
+    return estimator.quantized_ensemble_.link.name == "isolation"
+
+
+class Answers(BaseEstimator):
+    """Answers of a model to some rows, as an estimator of row numbers: any scikit-learn scorer can judge it.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        What ``predict`` returns.
+    scores : ndarray of shape (n_rows, n_columns)
+        Probabilities, values, or what ``decision_function`` returns.
+    """
+
+    def __init__(self, labels: np.ndarray, scores: np.ndarray):
+        self.labels = labels
+        self.scores = scores
+
+    def fit(self, X: Any, y: Any = None) -> Answers:
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.labels[X]
+
+
+class _ClassifierAnswers(ClassifierMixin, Answers):
+    classes_: np.ndarray
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return self.scores[X]
+
+
+class _RegressorAnswers(RegressorMixin, Answers):
+    pass
+
+
+class _OutlierAnswers(Answers):
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return self.scores[X, 0]
+
+
+def answers_from_sums(estimator: BaseFHEEstimator, sums: np.ndarray) -> Answers:
+    """Answers that sums of leaves stand for."""
+    link, scores = estimator.quantized_ensemble_.link, scores_from_sums(estimator.quantized_ensemble_, sums)
+    if is_outlier_detector(estimator):
+        decision = link.decision(scores)
+        return _OutlierAnswers(np.where(decision < 0, -1, 1), _columns(decision))
+    if not is_classifier(estimator):
+        values = link.values(scores)
+        return _RegressorAnswers(values, _columns(values))
+    return _classifier(estimator, link.labels(scores, estimator.classes_), link.probabilities(scores))
+
+
+def answers_of_float_model(estimator: BaseFHEEstimator, X: Any) -> Answers:
+    """Answers of the model that was trained, by its own library."""
+    model = estimator.estimator_
+    if estimator.quantizer_.trains_on_bins:
+        features = estimator.quantizer_.training_features(estimator._validate_rows(X))
+    else:
+        features = X if hasattr(model, "feature_names_in_") else estimator._validate_rows(X)
+    if is_outlier_detector(estimator):
+        decision = model.decision_function(features)
+        # contamination moves the border in the encrypted estimator only
+        decision = decision + model.offset_ - estimator.offset_
+        return _OutlierAnswers(np.where(decision < 0, -1, 1), _columns(decision))
+    labels = np.asarray(model.predict(features))
+    if not is_classifier(estimator):
+        return _RegressorAnswers(labels, _columns(labels))
+    if not isinstance(estimator.classes_, list) and hasattr(model, "classes_"):
+        labels = estimator.classes_[np.searchsorted(model.classes_, labels)]  # XGBoost was trained on class numbers
+    return _classifier(estimator, labels, model.predict_proba(features))
+
+
+def _classifier(estimator: BaseFHEEstimator, labels: np.ndarray, probabilities: Any) -> Answers:
+    answers = _ClassifierAnswers(labels, _columns(probabilities))
+    answers.classes_ = estimator.classes_
+    return answers
+
+
+def _columns(scores: Any) -> np.ndarray:
+    """Two-dimensional; the probabilities of several outputs side by side."""
+    if isinstance(scores, list):
+        return np.hstack(scores)
+    scores = np.asarray(scores, dtype=np.float64)
+    return scores[:, None] if scores.ndim == 1 else scores

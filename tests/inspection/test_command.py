@@ -1,0 +1,67 @@
+import joblib
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.tree import DecisionTreeClassifier
+
+from fhe_estimators.cli import main
+
+
+@pytest.fixture
+def table(tmp_path):
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X.assign(benign=y).to_csv(tmp_path / "rows.csv", index=False)
+    return X, y, tmp_path / "rows.csv"
+
+
+def test_xgboost_files(tmp_path, table, capsys):
+    xgboost = pytest.importorskip("xgboost")
+    X, y, rows = table
+    xgboost.XGBClassifier(n_estimators=3, max_depth=2).fit(X, y).save_model(tmp_path / "model.json")
+    figures = tmp_path / "figures.csv"
+    command = ["compare", str(tmp_path / "model.json"), str(rows), "--target", "benign", "--rows", "50"]
+    assert main([*command, "--scoring", "roc_auc", "--csv", str(figures)]) == 0
+    printed = capsys.readouterr().out
+    assert "50 of 50" in printed
+    assert "roc_auc" in printed
+    assert "evaluation keys" in printed
+    assert set(pd.read_csv(figures)["group"]) == {"metric", "agreement", "seconds", "bytes"}
+
+
+def test_regressors(tmp_path, capsys):
+    xgboost = pytest.importorskip("xgboost")
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    X.assign(y=y).to_csv(tmp_path / "rows.csv", index=False)
+    xgboost.XGBRegressor(n_estimators=3, max_depth=2).fit(X, y).save_model(tmp_path / "model.ubj")
+    command = ["compare", str(tmp_path / "model.ubj"), str(tmp_path / "rows.csv"), "--target", "y"]
+    assert main([*command, "--fhe", "disable"]) == 0
+    assert "r2" in capsys.readouterr().out
+
+
+def test_skops_files(tmp_path, table, capsys):
+    skops = pytest.importorskip("skops.io")
+    X, y, rows = table
+    skops.dump(DecisionTreeClassifier(max_depth=2).fit(X, y), tmp_path / "model.skops")
+    assert main(["compare", str(tmp_path / "model.skops"), str(rows), "--target", "benign", "--backend", "clear"]) == 0
+    assert "569 of 569" in capsys.readouterr().out
+
+
+def test_pickles_are_refused(tmp_path, table, capsys):
+    X, y, rows = table
+    joblib.dump(DecisionTreeClassifier(max_depth=2).fit(X, y), tmp_path / "model.joblib")
+    assert main(["compare", str(tmp_path / "model.joblib"), str(rows), "--target", "benign"]) == 1
+    assert "Pickles are not read" in capsys.readouterr().err
+
+
+def test_bad_input(tmp_path, table, capsys):
+    xgboost = pytest.importorskip("xgboost")
+    X, y, rows = table
+    model = str(tmp_path / "model.json")
+    assert main(["compare", model, str(rows), "--target", "benign"]) == 1
+    assert "no model file" in capsys.readouterr().err
+    xgboost.XGBClassifier(n_estimators=3, max_depth=2).fit(X, y).save_model(model)
+    assert main(["compare", model, str(rows), "--target", "price"]) == 1
+    assert "'price' is no column" in capsys.readouterr().err
+    X.assign(benign=1, colour="red").to_csv(rows, index=False)
+    assert main(["compare", model, str(rows), "--target", "benign"]) == 1
+    assert "['colour'] are text" in capsys.readouterr().err
