@@ -228,9 +228,9 @@ def plot_latency(results: Sequence[dict[str, Any]], path: Path) -> None:
     """Seconds a row against bits, and against the probability of failure."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    swept = [result for result in results if result["p_error"] == 2.0**-40]
+    swept = [result for result in results if result["sweep"] == "bits"]
     for number, model in enumerate(MODELS):
         for comparison, style in (("server", "-o"), ("client", "--s")):
             here = [r for r in swept if r["model"] == model and r["comparison"] == comparison]
@@ -238,7 +238,7 @@ def plot_latency(results: Sequence[dict[str, Any]], path: Path) -> None:
             x, y = [r["bits"] for r in here], [r["seconds_a_row"] for r in here]
             left.plot(x, y, style, color=f"C{number}", markersize=4, label=label)
     left.set(xlabel="bits a feature", ylabel="seconds a row", yscale="log")
-    left.legend(frameon=False, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     failing = sorted((r for r in results if r["sweep"] == "p_error"), key=lambda r: r["p_error"])
     right.plot([r["p_error"] for r in failing], [r["seconds_a_row"] for r in failing], "-o")
     right.set(xlabel="probability that a row fails, at most", ylabel="seconds a row", xscale="log", ylim=(0, None))
