@@ -19,6 +19,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
 from fhe_estimators import FHEClassifier
+from fhe_estimators.backends.tfhe import TFHEBackend
+from fhe_estimators.quantizers import UniformQuantizer
 
 from .._isolation import isolated
 from .._phases import clear_sums, measure
@@ -44,12 +46,16 @@ def split() -> tuple[np.ndarray, ...]:
     return train_test_split(X, y, random_state=0)
 
 
-def ours(key: str, backend: str) -> dict[str, Any]:
+def ours(key: str, engine: str) -> dict[str, Any]:
     """Figures of one of our engines, and labels of the test set."""
     X_train, X_test, y_train, y_test = split()
     model = MODELS[key][1]().fit(X_train, y_train)
-    estimator = FHEClassifier.from_fitted(model, backend=backend)
-    batched = backend == "ckks"
+    if engine == "tfhe, server compares":  # codes of as many bits as Concrete ML's
+        settings = {"quantizer": UniformQuantizer(N_BITS), "backend": TFHEBackend("server")}
+        estimator = FHEClassifier(MODELS[key][1](), **settings).fit(X_train, y_train)
+    else:
+        estimator = FHEClassifier.from_fitted(model, backend=engine)
+    batched = engine == "ckks"
     totals, exact = {}, True
     for n_rows in SIZES if batched else (N_ROWS_ONE_BY_ONE,):
         rows = resampled(X_test, n_rows)
@@ -103,6 +109,7 @@ def by_concrete_ml(key: str) -> dict[str, Any]:
 SYSTEMS = {
     "fhe_estimators, ckks": lambda key: isolated(ours, key, "ckks"),
     "fhe_estimators, tfhe": lambda key: isolated(ours, key, "tfhe"),
+    f"fhe_estimators, tfhe, server compares, {N_BITS} bits": lambda key: isolated(ours, key, "tfhe, server compares"),
     f"Concrete ML 1.9.0, {N_BITS} bits": by_concrete_ml,
     "TenSEAL by hand": lambda key: isolated(by_tenseal, key),
 }

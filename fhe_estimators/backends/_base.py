@@ -94,6 +94,14 @@ class Client(ABC):
         """The public evaluation keys for the server."""
 
     @abstractmethod
+    def export_keys(self) -> bytes:
+        """All keys, the secret one included, as a message: for `serving.FHEClient.save_keys`, which encrypts it."""
+
+    @abstractmethod
+    def import_keys(self, keys: bytes) -> None:
+        """Take over what `export_keys` of a client with the same spec returned."""
+
+    @abstractmethod
     def encrypt(self, codes: np.ndarray) -> bytes:
         """Encrypt quantized rows.
 

@@ -12,7 +12,7 @@ import json
 import struct
 from typing import Any
 
-from ..exceptions import ProtocolError
+from ..exceptions import KeyMismatchError, ProtocolError
 
 _MAGIC = b"FHEM"
 _PREFIX = struct.Struct("<4sHI")
@@ -22,7 +22,7 @@ _MAX_HEADER_BYTES = 1 << 26
 
 
 def pack_message(kind: str, header: dict[str, Any], blobs: list[bytes]) -> bytes:
-    """Serialize a message of a kind (``"request"``, ``"response"``, ``"evaluation_keys"``)."""
+    """Serialize a message of a kind (``"request"``, ``"response"``, ``"evaluation_keys"``, ``"client_keys"``)."""
     text = json.dumps({"kind": kind, **header, "blob_bytes": [len(b) for b in blobs]}).encode()
     parts = [_PREFIX.pack(_MAGIC, MESSAGE_VERSION, len(text)), text, *blobs]
     digest = hashlib.sha256()
@@ -47,6 +47,17 @@ def unpack_message(kind: str, message: bytes) -> tuple[dict[str, Any], list[memo
     if hashlib.sha256(view[:-32]).digest() != bytes(view[-32:]):
         raise ProtocolError(f"The {kind} is truncated or was altered: its checksum does not match.")
     return _split(kind, view[_PREFIX.size : -32], header_bytes)
+
+
+def unpack_client_keys(keys: bytes, program_id: str, n_blobs: int) -> tuple[str, list[memoryview]]:
+    """Identity and blobs of what a client's ``export_keys`` returned, checked against the program."""
+    header, blobs = unpack_message("client_keys", keys)
+    if header.get("program_id") != program_id:
+        raise KeyMismatchError("The keys were generated for another model (program_id differs).")
+    key_id = header.get("key_id")
+    if not isinstance(key_id, str) or len(blobs) != n_blobs:
+        raise ProtocolError("The client_keys are malformed.")
+    return key_id, blobs
 
 
 def _split(kind: str, body: memoryview, header_bytes: int) -> tuple[dict[str, Any], list[memoryview]]:

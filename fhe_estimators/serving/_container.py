@@ -11,8 +11,10 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -35,12 +37,19 @@ def write_archive(path: str | os.PathLike, kind: str, settings: dict[str, Any], 
         "arrays_sha256": hashlib.sha256(blob).hexdigest(),
         "settings": settings,
     }
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        archive.writestr(_ARRAYS, blob)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+    """A file that takes the place of ``path`` once it is written; readable by its owner only."""
     path = Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
-            archive.writestr(_ARRAYS, blob)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..backends import resolve_backend
+from ._key_file import read_key_file, write_key_file
 from .archive import ClientModel, load_client_archive
 
 
@@ -73,6 +74,43 @@ class FHEClient:
         """The public evaluation keys, for the server."""
         return self._client.evaluation_keys
 
+    def save_keys(self, path: str | os.PathLike, password: str) -> None:
+        """Write all keys, the secret one included, to a file that is encrypted with a password.
+
+        A client that loads them decrypts answers to requests of this one, and the server need not be sent
+        new evaluation keys.
+
+        Parameters
+        ----------
+        path : path-like
+            Readable by its owner only.
+        password : str
+            The file is as safe as the password is hard to guess.
+
+        Raises
+        ------
+        FHEError
+            If there are no keys yet.
+        """
+        write_key_file(path, self._client.export_keys(), password)
+
+    def load_keys(self, path: str | os.PathLike, password: str) -> None:
+        """Take over the keys in a file written by `save_keys` of a client of the same model.
+
+        Parameters
+        ----------
+        path : path-like
+        password : str
+
+        Raises
+        ------
+        KeyMismatchError
+            If the keys belong to another model.
+        ProtocolError
+            If the password is wrong, or the file is damaged or of another kind.
+        """
+        self._client.import_keys(read_key_file(path, password))
+
     def encrypt(self, X: Any) -> bytes:
         """Quantize and encrypt rows.
 
@@ -121,4 +159,4 @@ class FHEClient:
         return self._model.base_score + self._client.decrypt(response) / self._model.score_scale
 
     def __reduce__(self):
-        raise TypeError("An FHEClient holds a secret key and cannot be pickled. Keep its archive and make new keys.")
+        raise TypeError("An FHEClient holds a secret key and cannot be pickled: use save_keys and load_keys.")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fhe_estimators.backends import resolve_backend
+from fhe_estimators.backends._messages import pack_message, unpack_message
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.exceptions import FHEError, KeyMismatchError, ProtocolError
 from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer, UniformQuantizer
@@ -156,6 +157,36 @@ def test_keys_of_another_client_are_refused(deployment):
     response = deployment.evaluator.run(request, deployment.client.evaluation_keys)
     with pytest.raises(KeyMismatchError, match="other keys"):
         other.decrypt(response)
+
+
+def test_exported_keys_serve_another_client(deployment):
+    keys = deployment.client.generate_keys()
+    response = deployment.evaluator.run(deployment.client.encrypt(deployment.codes[:3]), keys)
+    other = deployment.backend.client(deployment.program.client_spec)
+    with pytest.raises(FHEError, match="generate_keys"):
+        other.export_keys()
+    other.import_keys(deployment.client.export_keys())
+    expected = sum_leaves(deployment.ensemble, deployment.codes[:3])
+    np.testing.assert_array_equal(other.decrypt(response), expected)
+    # The evaluation keys that the server has fit the new client's requests, and its own are as good.
+    for evaluation_keys in (keys, other.evaluation_keys):
+        response = deployment.evaluator.run(other.encrypt(deployment.codes[:3]), evaluation_keys)
+        np.testing.assert_array_equal(other.decrypt(response), expected)
+
+
+def test_exported_keys_of_another_model_and_damaged_ones_are_refused(deployment):
+    deployment.client.generate_keys()
+    keys = deployment.client.export_keys()
+    with pytest.raises(KeyMismatchError, match="another model"):
+        Deployment(deployment.backend.name, seed=1).client.import_keys(keys)
+    with pytest.raises(ProtocolError, match="truncated"):
+        deployment.client.import_keys(keys[:-5])
+    with pytest.raises(ProtocolError, match="kind"):
+        deployment.client.import_keys(deployment.client.evaluation_keys)
+    identity = {name: unpack_message("client_keys", keys)[0][name] for name in ("program_id", "key_id")}
+    for blobs in ([b"garbage"] * (2 if deployment.backend.name == "ckks" else 1), [b""] * 5):
+        with pytest.raises(ProtocolError):
+            deployment.client.import_keys(pack_message("client_keys", identity, blobs))
 
 
 def test_a_request_for_another_model_is_refused(deployment):

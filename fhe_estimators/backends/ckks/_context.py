@@ -8,11 +8,8 @@ from typing import Any
 
 import tenseal.sealapi as seal
 
-from ...exceptions import ProtocolError
+from ...exceptions import FHEError, ProtocolError
 from .parameters import CKKSParameters
-
-#: SEAL reads and writes files only: memory-backed where the system offers it.
-_SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class CKKSContext:
@@ -60,13 +57,31 @@ class CKKSContext:
 
 
 class SealFile:
-    """Converts SEAL objects to and from bytes through one reused scratch file.
+    """Converts SEAL objects, which read and write files only, to and from bytes through one reused scratch file.
 
-    Use as a context manager; ciphertexts and public keys only.
+    Use as a context manager. Where the system offers it (Linux) the file is anonymous memory, which no other process
+    can open by name and which is gone with this one.
+
+    Parameters
+    ----------
+    secret : bool, default=False
+        Insist on anonymous memory.
     """
 
+    def __init__(self, *, secret: bool = False):
+        self._secret = secret
+
     def __enter__(self) -> SealFile:
-        self._handle = tempfile.NamedTemporaryFile(dir=_SCRATCH, prefix="fhe_estimators_")
+        if hasattr(os, "memfd_create"):
+            self._handle: Any = os.fdopen(os.memfd_create("fhe_estimators"), "w+b")
+            self._path = f"/proc/self/fd/{self._handle.fileno()}"
+        elif self._secret:
+            raise FHEError(
+                "Secret keys can be saved and loaded on Linux only: elsewhere SEAL would write them to disk."
+            )
+        else:
+            self._handle = tempfile.NamedTemporaryFile(prefix="fhe_estimators_")
+            self._path = self._handle.name
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -74,8 +89,8 @@ class SealFile:
 
     def dump(self, item: Any) -> bytes:
         """Bytes of a SEAL object."""
-        item.save(self._handle.name)
-        with open(self._handle.name, "rb") as file:
+        item.save(self._path)
+        with open(self._path, "rb") as file:
             return file.read()
 
     def load(self, item: Any, context: CKKSContext, data: bytes | memoryview, what: str) -> Any:
@@ -84,7 +99,7 @@ class SealFile:
         os.pwrite(self._handle.fileno(), data, 0)
         os.ftruncate(self._handle.fileno(), len(data))
         try:
-            item.load(context.seal_context, self._handle.name)
+            item.load(context.seal_context, self._path)
         except (RuntimeError, ValueError, IndexError) as error:
             raise ProtocolError(f"The {what} is not valid for this program's parameters: {error}") from error
         return item

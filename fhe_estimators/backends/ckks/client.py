@@ -13,7 +13,7 @@ import tenseal.sealapi as seal
 from ...exceptions import DecryptionError, FHEError, KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Client, ClientSpec
-from .._messages import pack_message, unpack_message
+from .._messages import pack_message, unpack_client_keys, unpack_message
 from ._context import CKKSContext, SealFile
 from ._inputs import InputTable
 from ._packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits, rows_from_slots
@@ -60,6 +60,17 @@ class CKKSClient(Client):
     def evaluation_keys(self) -> bytes:
         self._require_keys()
         return self._evaluation_keys
+
+    def export_keys(self) -> bytes:
+        with SealFile(secret=True) as file:
+            secret = file.dump(self._require_keys())
+        return pack_message("client_keys", self._header(), [secret, self._evaluation_keys])
+
+    def import_keys(self, keys: bytes) -> None:
+        key_id, (secret, evaluation_keys) = unpack_client_keys(keys, self.spec.program_id, n_blobs=2)
+        with SealFile(secret=True) as file:
+            self._secret_key = file.load(seal.SecretKey(), self.context, secret, "secret key")
+        self._key_id, self._evaluation_keys = key_id, bytes(evaluation_keys)
 
     def _require_keys(self) -> seal.SecretKey:
         if self._secret_key is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...exceptions import KeyMismatchError
 from .._base import Client, ClientSpec
-from .._messages import pack_message, unpack_message
+from .._messages import pack_message, unpack_client_keys, unpack_message
 from ._wire import check_identity, read_matrix
 from .program import SUM_DTYPE, check_codes
 
@@ -27,6 +27,12 @@ class ClearClient(Client):
     @property
     def evaluation_keys(self) -> bytes:
         return pack_message("evaluation_keys", self._identity(), [])
+
+    def export_keys(self) -> bytes:
+        return pack_message("client_keys", self._identity(), [])
+
+    def import_keys(self, keys: bytes) -> None:
+        self._key_id, _ = unpack_client_keys(keys, self.spec.program_id, n_blobs=0)
 
     def encrypt(self, codes: np.ndarray) -> bytes:
         codes = check_codes(codes, self.spec.metadata["n_features"])

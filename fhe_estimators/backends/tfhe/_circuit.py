@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from ...exceptions import ParameterSelectionError
+from ...exceptions import BackendNotAvailableError, ParameterSelectionError
 from ...utils import import_optional
 from ._tables import Source, Table, TablePlan
 
 
 def load_concrete() -> Any:
-    """The module ``concrete.fhe``."""
+    """The module ``concrete.fhe``, or an error that says what is in its way."""
+    if int(np.__version__.partition(".")[0]) > 1:
+        raise BackendNotAvailableError(
+            f"concrete-python needs numpy 1, and numpy {np.__version__} is installed. Install an older one with: "
+            'pip install "numpy<2"'
+        )
+    if find_spec("concrete") and not find_spec("pkg_resources"):
+        raise BackendNotAvailableError(
+            "concrete-python imports pkg_resources, which recent releases of setuptools lack. Install an older one "
+            'with: pip install "setuptools<81"'
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it imports pkg_resources, which is deprecated
         return import_optional("concrete.fhe", extra="tfhe", purpose='backend="tfhe"')

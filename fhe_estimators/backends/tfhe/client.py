@@ -10,7 +10,7 @@ import numpy as np
 from ...exceptions import DecryptionError, KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Client, ClientSpec
-from .._messages import pack_message, unpack_message
+from .._messages import pack_message, unpack_client_keys, unpack_message
 from ._circuit import load_concrete
 from ._comparisons import Comparisons
 from ._digits import CodeBits
@@ -30,11 +30,14 @@ class TFHEClient(Client):
         self._evaluation_keys: bytes | None = None
 
     def generate_keys(self) -> bytes:
-        self._key_id = os.urandom(16).hex()
-        blobs = []
         if self._client is not None:
             self._client.keys.generate(force=True)
-            blobs = [self._client.evaluation_keys.serialize()]
+        return self._adopt(os.urandom(16).hex())
+
+    def _adopt(self, key_id: str) -> bytes:
+        """Give the keys that Concrete holds an identity, and pack the evaluation keys."""
+        self._key_id = key_id
+        blobs = [] if self._client is None else [self._client.evaluation_keys.serialize()]
         self._evaluation_keys = pack_message("evaluation_keys", self._identity(), blobs)
         return self._evaluation_keys
 
@@ -43,6 +46,19 @@ class TFHEClient(Client):
         self._identity()
         assert self._evaluation_keys is not None
         return self._evaluation_keys
+
+    def export_keys(self) -> bytes:
+        identity = self._identity()
+        return pack_message("client_keys", identity, [] if self._client is None else [self._client.keys.serialize()])
+
+    def import_keys(self, keys: bytes) -> None:
+        key_id, blobs = unpack_client_keys(keys, self.spec.program_id, n_blobs=0 if self._client is None else 1)
+        if self._client is not None:
+            try:
+                self._client.keys.load_from_bytes(bytes(blobs[0]))
+            except RuntimeError as error:
+                raise ProtocolError("The client_keys hold what are no keys of Concrete.") from error
+        self._adopt(key_id)
 
     def encrypt(self, codes: np.ndarray) -> bytes:
         identity = self._identity()

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from fhe_estimators import FHEDecisionTreeClassifier, FHEGradientBoostingClassifier
-from fhe_estimators.backends.tfhe import TFHEBackend
+from fhe_estimators.backends.tfhe import TFHEBackend, _circuit
 from fhe_estimators.exceptions import BackendNotAvailableError, ParameterSelectionError
 from fhe_estimators.quantizers import UniformQuantizer
 
@@ -29,6 +29,17 @@ def test_a_missing_library_names_the_extra(monkeypatch, data):
     tree = FHEDecisionTreeClassifier(max_depth=2, backend="tfhe").fit(*data)
     with pytest.raises(BackendNotAvailableError, match=r"fhe-estimators\[tfhe\]"):
         tree.compile()
+
+
+def test_what_concrete_cannot_live_with_is_named_with_the_fix(monkeypatch):
+    pytest.importorskip("concrete")
+    with monkeypatch.context() as patch:
+        patch.setattr(_circuit.np, "__version__", "2.3.1")
+        with pytest.raises(BackendNotAvailableError, match=r'numpy 2\.3\.1 is installed.*pip install "numpy<2"'):
+            _circuit.load_concrete()
+    monkeypatch.setattr(_circuit, "find_spec", lambda name: None if name == "pkg_resources" else True)
+    with pytest.raises(BackendNotAvailableError, match='pip install "setuptools<81"'):
+        _circuit.load_concrete()
 
 
 def test_codes_too_wide_for_tables_are_refused(data):
