@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -16,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ._float32_lora import fine_tuner
 from ._isolation import isolated
 from ._report import aligned, describe_machine, machine, markdown, size
 
+_NAMES = {"float32": "PEFT in float32"}
 PHASES = ("client_crypto", "client_model", "worker", "transfer")
 
 
@@ -30,73 +31,28 @@ def _texts() -> list[str]:
     return [entries[i] for i in order]
 
 
-def step(fhe: str, verify: bool, steps: int) -> dict[str, Any]:
+def step(mode: str, verify: bool, steps: int) -> dict[str, Any]:
     """Medians of training steps of SmolLM2, 8 x 128 tokens; the first, which fetches hints, apart."""
-    from fhe_estimators import HELoRAFineTuner
-
-    from .data._language import smollm2_folder
-
-    tuner = HELoRAFineTuner(str(smollm2_folder()), batch_size=8, max_length=128, max_steps=steps, verify=verify)
+    tuner, fhe = fine_tuner(mode, batch_size=8, max_steps=steps, verify=verify)
     tuner.fit([text for text in _texts() if len(text) > 700][:400], fhe=fhe)
     first, rest = tuner.history_[0], tuner.history_[1:]
     medians = {
         key: statistics.median(entry[key] for entry in rest) for key in first if key.endswith(("seconds", "bytes"))
     }
-    return {**medians, "first_seconds": first["seconds"], "hint_bytes": first["hint_bytes"], "mode": fhe}
-
-
-def float32_step(steps: int) -> dict[str, Any]:
-    """The same step by PEFT alone, with float32 weights: what a client with the model would do."""
-    from .data._language import smollm2_folder
-
-    _, seconds = _float32_lora(str(smollm2_folder()), steps, 8, 2e-4, [])
-    return {
-        "mode": "PEFT in float32",
-        "seconds": statistics.median(seconds[1:]),
-        "client_model_seconds": statistics.median(seconds[1:]),
-    }
-
-
-def _float32_lora(folder: str, steps: int, batch_size: int, learning_rate: float, held_out: list[str]) -> Any:
-    """Train PEFT's LoRA on the same batches in the same order, from the same adapters."""
-    import peft
-    import torch
-    from sklearn.utils import check_random_state
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from fhe_estimators.lora._costs import Costs
-    from fhe_estimators.lora._inference import mean_loss
-    from fhe_estimators.lora._text import pieces, tokenize
-    from fhe_estimators.lora._training import TrainingPlan, train
-
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    seed = int(check_random_state(0).randint(2**31 - 1))
-    torch.manual_seed(seed)
-    config = peft.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type=peft.TaskType.CAUSAL_LM)
-    model = peft.get_peft_model(model, config)
-    texts = _texts()[:400] if held_out else [text for text in _texts() if len(text) > 700][:400]
-    sequences = [s for s in pieces(tokenize(texts, tokenizer, 49152), 128) if len(s) > 1]
-    plan = TrainingPlan(sequences, None, tokenizer.pad_token_id or 0, 100, batch_size, 1, steps, learning_rate, seed)
-    history = train(model, plan, Costs())
-    losses = [entry["loss"] for entry in history]
-    if held_out:
-        losses.append(mean_loss(model.eval(), pieces(tokenize(held_out, tokenizer, 49152), 128), 0, 8))
-    return losses, [entry["seconds"] for entry in history]
+    return {**medians, "first_seconds": first["seconds"], "hint_bytes": first["hint_bytes"], "mode": mode}
 
 
 def step_table(steps: int) -> tuple[list[str], list[list[str]], list[dict[str, Any]]]:
-    results = [isolated(float32_step, steps)]
-    for fhe, verify in (("disable", True), ("simulate", True), ("execute", False), ("execute", True)):
-        results.append({**isolated(step, fhe, verify, steps), "verify": verify})
+    runs = (("float32", True), ("disable", True), ("simulate", True), ("execute", False), ("execute", True))
+    results = [{**isolated(step, mode, verify, steps), "verify": verify} for mode, verify in runs]
     rows = [
         [
-            result["mode"] + (", verified" if result["mode"] == "execute" and result["verify"] else ""),
+            _NAMES.get(result["mode"], result["mode"]) + (", verified" if _verified(result) else ""),
             f"{result['seconds']:.2f}",
-            *(f"{result.get(f'{phase}_seconds', 0):.2f}" for phase in PHASES),
-            *(size(result.get(key, 0)) for key in ("upload_bytes", "download_bytes")),
-            f"{result.get('first_seconds', 0):.1f}",
-            size(result.get("hint_bytes", 0)),
+            *(f"{result[f'{phase}_seconds']:.2f}" for phase in PHASES),
+            *(size(result[key]) for key in ("upload_bytes", "download_bytes")),
+            f"{result['first_seconds']:.1f}",
+            size(result["hint_bytes"]),
             size(result["peak_bytes"]),
         ]
         for result in results
@@ -108,25 +64,17 @@ def step_table(steps: int) -> tuple[list[str], list[list[str]], list[dict[str, A
     return header, rows, results
 
 
+def _verified(result: dict[str, Any]) -> bool:
+    return result["mode"] == "execute" and result["verify"]
+
+
 def convergence_run(mode: str, steps: int, batch_size: int, learning_rate: float) -> dict[str, Any]:
     """Losses of a run, and the held-out perplexity before and after."""
-    import torch
-
-    from fhe_estimators import HELoRAFineTuner
-
-    from .data._language import smollm2_folder
-
     texts, held_out = _texts()[:400], _texts()[-40:]
-    folder = str(smollm2_folder())
-    if mode == "float32":
-        losses, _ = _float32_lora(folder, steps, batch_size, learning_rate, held_out)
-        return {"mode": mode, "losses": losses[:-1], "perplexity_after": math.exp(losses[-1])}
-    tuner = HELoRAFineTuner(
-        folder, batch_size=batch_size, max_length=128, max_steps=steps, epochs=100, learning_rate=learning_rate
-    )
-    tuner.fit(texts, fhe=mode)
+    tuner, fhe = fine_tuner(mode, batch_size=batch_size, max_steps=steps, epochs=100, learning_rate=learning_rate)
+    tuner.fit(texts, fhe=fhe)
     after = tuner.perplexity(held_out)
-    with tuner.model_.disable_adapter(), torch.no_grad():
+    with tuner.model_.disable_adapter():
         before = tuner.perplexity(held_out)
     return {
         "mode": mode,
@@ -144,7 +92,6 @@ def convergence_table(steps: int, execute_steps: int) -> tuple[list[str], list[l
     for result in results:
         losses = np.array(result["losses"])
         smooth = [np.convolve(x[: len(losses)], np.ones(10) / 10, "valid") for x in (losses, clear)]
-        before = f"{result['perplexity_before']:.2f}" if "perplexity_before" in result else "-"
         rows.append(
             [
                 result["mode"],
@@ -153,7 +100,7 @@ def convergence_table(steps: int, execute_steps: int) -> tuple[list[str], list[l
                 f"{losses[-10:].mean():.4f}",
                 f"{np.abs(smooth[0] / smooth[1] - 1).max():.2%}",
                 f"{np.abs(losses / clear[: len(losses)] - 1).max():.2%}",
-                before,
+                f"{result['perplexity_before']:.2f}",
                 f"{result['perplexity_after']:.2f}",
             ]
         )

@@ -1,6 +1,6 @@
 """What encrypted fine-tuning reaches: source code and spam mail, and the schemes of quantization.
 
-``python -m benchmarks.lora_tasks code | spam | quantizers [--steps N] [--json FILE]``
+``python -m benchmarks.lora_tasks code | spam | quantizers [--steps 100] [--execute-steps 20] [--json FILE]``
 """
 
 from __future__ import annotations
@@ -14,55 +14,45 @@ from typing import Any
 
 import numpy as np
 
+from ._float32_lora import fine_tuner
 from ._isolation import isolated
 from ._report import aligned, describe_machine, machine, markdown
 
-_MODES = ("disable", "simulate", "execute")
+Table = tuple[list[str], list[list[str]], list[dict[str, Any]]]
 
 
-def code(fhe: str, steps: int, weight_quantizer: str = "int8", held_out_files: int = 24) -> dict[str, Any]:
+def code(mode: str, steps: int, weight_quantizer: str = "int8", held_out_files: int = 12) -> dict[str, Any]:
     """Held-out perplexity of source code, before and after fine-tuning on other files."""
-    from fhe_estimators import HELoRAFineTuner
-
-    from .data._language import python_sources, smollm2_folder
+    from .data._language import python_sources
 
     texts = _shuffled(python_sources())
     train, test = texts[held_out_files:], texts[:held_out_files]
-    tuner = HELoRAFineTuner(
-        str(smollm2_folder()),
-        batch_size=4,
-        learning_rate=5e-4,
-        epochs=100,
-        max_steps=steps,
-        weight_quantizer=weight_quantizer,
-    ).fit(train, fhe=fhe)
+    tuner, fhe = fine_tuner(
+        mode, batch_size=4, learning_rate=5e-4, epochs=100, max_steps=steps, weight_quantizer=weight_quantizer
+    )
+    tuner.compile(train[:32])  # static quantization is calibrated on these
+    tuner.fit(train, fhe=fhe)
     # The clear product of the same weights: what the noise of training did, not that of evaluation.
     after = tuner.perplexity(test, fhe="disable")
     with tuner.model_.disable_adapter():
         before = tuner.perplexity(test, fhe="disable")
-    return {"mode": fhe, "weights": weight_quantizer, "before": before, "after": after, **_summary(tuner)}
+    return {"mode": mode, "weights": weight_quantizer, "before": before, "after": after, **_summary(tuner)}
 
 
-def spam(fhe: str, steps: int, held_out_mails: int = 200) -> dict[str, Any]:
-    """Accuracy on held-out mails of a classifier fine-tuned on others."""
-    from fhe_estimators import HELoRAFineTuner
-
-    from .data._language import smollm2_folder, spam_assassin
+def spam(mode: str, steps: int, held_out_mails: int = 200) -> dict[str, Any]:
+    """Accuracy on held-out mails of a classifier fine-tuned on others; before, that of the larger class."""
+    from .data._language import spam_assassin
 
     texts, labels = spam_assassin()
     order = np.random.default_rng(0).permutation(len(texts))
     texts, labels = [texts[i][:2000] for i in order], labels[order]
-    tuner = HELoRAFineTuner(
-        str(smollm2_folder()),
-        task="sequence-classification",
-        batch_size=8,
-        max_length=64,
-        learning_rate=5e-4,
-        max_steps=steps,
-    ).fit(texts[held_out_mails:], labels[held_out_mails:], fhe=fhe)
+    tuner, fhe = fine_tuner(
+        mode, task="sequence-classification", batch_size=8, max_length=64, learning_rate=5e-4, max_steps=steps
+    )
+    tuner.fit(texts[held_out_mails:], labels[held_out_mails:], fhe=fhe)
     after = tuner.score(texts[:held_out_mails], labels[:held_out_mails], fhe="disable")
     before = max(np.mean(labels[:held_out_mails]), 1 - np.mean(labels[:held_out_mails]))
-    return {"mode": fhe, "before": float(before), "after": float(after), **_summary(tuner)}
+    return {"mode": mode, "before": float(before), "after": float(after), **_summary(tuner)}
 
 
 def _shuffled(texts: list[str]) -> list[str]:
@@ -87,40 +77,39 @@ def _row(result: dict[str, Any], name: str, number: str) -> list[str]:
     ]
 
 
-def task_table(task: Any, measure: str, number: str, steps: int) -> tuple[list[str], list[list[str]], list[Any]]:
-    results = [isolated(task, fhe, steps) for fhe in _MODES]
-    header = ["fhe", "steps", "loss, first 5", "loss, last 5", f"{measure} before", "after", "seconds a step"]
-    return header, [_row(result, result["mode"], number) for result in results], results
+def task_table(task: Any, measure: str, number: str, steps: int, execute_steps: int) -> Table:
+    runs = (("float32", steps), ("simulate", steps), ("float32", execute_steps), ("execute", execute_steps))
+    results = [isolated(task, mode, n_steps) for mode, n_steps in runs]
+    return _header("", measure), [_row(result, result["mode"], number) for result in results], results
 
 
-def quantizer_table(steps: int) -> tuple[list[str], list[list[str]], list[dict[str, Any]]]:
+def quantizer_table(steps: int) -> Table:
     """The paper's comparison: schemes that quantize weights and activations, and ours, which rounds weights only."""
     from fhe_estimators.quantizers.linear import LINEAR_QUANTIZERS
 
-    results = [isolated(code, "disable", steps, name) for name in LINEAR_QUANTIZERS]
-    header = [
-        "weight_quantizer",
-        "steps",
-        "loss, first 5",
-        "loss, last 5",
-        "perplexity before",
-        "after",
-        "seconds a step",
-    ]
-    return header, [_row(result, result["weights"], ".2f") for result in results], results
+    results = [isolated(code, "float32", steps)]
+    results += [isolated(code, "disable", steps, name) for name in LINEAR_QUANTIZERS]
+    names = ["none: float32", *LINEAR_QUANTIZERS]
+    rows = [_row(result, name, ".2f") for name, result in zip(names, results, strict=True)]
+    return _header("weight_quantizer", "held-out perplexity"), rows, results
+
+
+def _header(first: str, measure: str) -> list[str]:
+    return [first, "steps", "loss, first 5", "loss, last 5", f"{measure} before", "after", "seconds a step"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lora_tasks", description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=("code", "spam", "quantizers"))
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--execute-steps", type=int, default=20)
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     if options.what == "code":
-        header, rows, results = task_table(code, "held-out perplexity", ".2f", options.steps)
+        header, rows, results = task_table(code, "held-out perplexity", ".2f", options.steps, options.execute_steps)
     elif options.what == "spam":
-        header, rows, results = task_table(spam, "held-out accuracy", ".3f", options.steps)
+        header, rows, results = task_table(spam, "held-out accuracy", ".3f", options.steps, options.execute_steps)
     else:
         header, rows, results = quantizer_table(options.steps)
     print((markdown if options.markdown else aligned)(header, rows))

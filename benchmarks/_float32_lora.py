@@ -1,0 +1,30 @@
+"""Ordinary LoRA by PEFT with float32 weights, on the batches and from the adapters of `HELoRAFineTuner`."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from fhe_estimators import HELoRAFineTuner
+from fhe_estimators.lora._costs import Costs
+from fhe_estimators.lora._models import load_model, load_tokenizer, pad_token
+
+from .data._language import smollm2_folder
+
+
+class Float32LoRA(HELoRAFineTuner):
+    """What a client with the whole model would do: the linear layers stay where they are, nothing is quantized."""
+
+    def compile(self, X: Any = None) -> Float32LoRA:
+        model = load_model(self.model, self.task)
+        self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
+        self.pad_token_ = pad_token(model, self.tokenizer_)
+        self.program_ = SimpleNamespace(model=model, costs=Costs(), has_weights=True, use=lambda *_, **__: None)
+        self._forget_fit()
+        return self
+
+
+def fine_tuner(mode: str, **settings: Any) -> tuple[HELoRAFineTuner, str]:
+    """A fine-tuner of SmolLM2, and what to pass to `fit` as ``fhe``; mode ``"float32"`` is PEFT alone."""
+    kind, fhe = (Float32LoRA, "disable") if mode == "float32" else (HELoRAFineTuner, mode)
+    return kind(str(smollm2_folder()), **settings), fhe
