@@ -28,12 +28,11 @@ def _convert(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from fhe_estimators.lora._models import forget_quantization
+
     options: dict[str, Any] = {"gguf_file": file.name}
     model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
-    # It is no longer quantized: without this, the copy would be loaded as if it were.
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.hf_quantizer = None
+    forget_quantization(model)  # or the copy would be loaded as if it were quantized
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, **options).save_pretrained(folder)
 

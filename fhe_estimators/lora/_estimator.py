@@ -47,29 +47,45 @@ class HELoRAFineTuner(BaseEstimator):
     tokenizer : tokenizer or path, default=None
         None: the one beside ``model``, if that is a path.
     task : {"causal-lm", "sequence-classification"}, default="causal-lm"
-    r, lora_alpha, lora_dropout, target_modules
-        As in ``peft.LoraConfig``.
+        What the model predicts: the next token, or a label of a text.
+    r : int, default=8
+        Rank of the adapters.
+    lora_alpha : float, default=16
+        Adapters are multiplied by ``lora_alpha / r``.
+    lora_dropout : float, default=0.0
+        Probability of dropout before an adapter.
+    target_modules : str or list of str, default="all-linear"
+        Layers with adapters, as in ``peft.LoraConfig``.
     weight_quantizer : str or LinearQuantizer, default="int8"
         ``"int8"``, ``"int16"``, ``"int8-static-tensor"``, ``"int8-dynamic-tensor"``, ``"int8-dynamic-token"``.
     backend : "lwe" or LWEBackend, default="lwe"
+        The encryption engine.
     device : str, default="cpu"
         Of the client's computations, and of the worker in this process.
     workers : list of URLs or workers, default=None
         None: one in this process (encryption happens all the same).
     verify : bool, default=True
         Check every answer of the workers.
-    epochs, batch_size, max_length : int
-    learning_rate : float
+    epochs : int, default=1
+        Passes over the texts.
+    batch_size : int, default=8
+        Sequences of a batch.
+    max_length : int, default=128
+        Tokens of a sequence at most.
+    learning_rate : float, default=2e-4
+        Of AdamW, constant.
     random_state : int, RandomState instance or None, default=0
         Of adapters, dropout and the order of the data; never of keys and noise.
     verbose : int, default=0
         Progress bars.
     gradient_accumulation_steps : int, default=1
+        Batches of an optimizer step.
     max_steps : int, default=None
         Optimizer steps at most.
     checkpoint_dir : path-like, default=None
         Training states are written there, and training resumes from them.
     checkpoint_steps : int, default=50
+        Optimizer steps from one training state to the next.
 
     Attributes
     ----------
@@ -87,6 +103,21 @@ class HELoRAFineTuner(BaseEstimator):
     References
     ----------
     *Private LoRA Fine-tuning of Open-Source LLMs with Homomorphic Encryption*, 2025.
+
+    Examples
+    --------
+    A tiny model with random weights, and token ids in place of texts:
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from fhe_estimators import HELoRAFineTuner
+    >>> config = LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+    ...                      num_attention_heads=2)
+    >>> tuner = HELoRAFineTuner(LlamaForCausalLM(config), r=2, batch_size=2, max_length=8, learning_rate=1e-2)
+    >>> tuner = tuner.fit([[1, 2, 3, 4], [2, 3, 4, 5]], fhe="execute")
+    >>> tuner.history_[0]["upload_bytes"], tuner.program_.describe()["verified"]
+    (0, True)
+    >>> len(tuner.generate([[1, 2]], max_new_tokens=3)[0])
+    3
     """
 
     def __init__(
@@ -147,7 +178,8 @@ class HELoRAFineTuner(BaseEstimator):
 
         Returns
         -------
-        self
+        self : HELoRAFineTuner
+            With `program_` set; an earlier fit is forgotten.
         """
         check_settings(self)
         backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
@@ -185,7 +217,8 @@ class HELoRAFineTuner(BaseEstimator):
 
         Returns
         -------
-        self
+        self : HELoRAFineTuner
+            With `model_` and `history_` set.
         """
         check_settings(self)
         if fhe not in MODES:
@@ -229,14 +262,33 @@ class HELoRAFineTuner(BaseEstimator):
         Parameters
         ----------
         X : sequence of texts or of token ids
+            Cut to the first ``max_length`` tokens for classification, to the last ones for language models.
         fhe : {"disable", "simulate", "execute"}, default=None
             None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_texts,)
+            Labels, or token ids.
         """
         best = self.predict_proba(X, fhe=fhe).argmax(axis=1)
         return self.classes_[best] if self.task == SEQUENCE_CLASSIFICATION else best
 
     def predict_proba(self, X: Any, fhe: str | None = None) -> np.ndarray:
-        """Probabilities of classes, or of next tokens, shape (n_texts, n_classes or vocabulary)."""
+        """Probabilities of classes, or of next tokens.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            As in `predict`.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_texts, n_classes) or (n_texts, vocabulary size)
+            Rows sum to 1.
+        """
         self._use(fhe)
         causal = self.task == CAUSAL_LM
         kept = slice(-self.max_length, None) if causal else slice(self.max_length)
@@ -246,7 +298,22 @@ class HELoRAFineTuner(BaseEstimator):
         )
 
     def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
-        """Accuracy for classification; minus the mean loss of a token for language models (greater is better)."""
+        """Accuracy for classification; minus the mean loss of a token for language models (greater is better).
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            Texts that were not trained on, to judge the model by.
+        y : sequence of labels, default=None
+            True labels, for classification.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        score : float
+            From 0 to 1, or at most 0.
+        """
         if self.task == SEQUENCE_CLASSIFICATION:
             if y is None:
                 raise ValueError("score needs y, the labels, for task='sequence-classification'.")
@@ -254,7 +321,20 @@ class HELoRAFineTuner(BaseEstimator):
         return -math.log(self.perplexity(X, fhe=fhe))
 
     def perplexity(self, X: Any, fhe: str | None = None) -> float:
-        """Exponential of the mean loss of a token of texts."""
+        """Exponential of the mean loss of a token of texts.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            Longer ones than ``max_length`` tokens are cut into several.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        perplexity : float
+            At least 1; the lower, the better.
+        """
         if self.task != CAUSAL_LM:
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
         self._use(fhe)
@@ -262,11 +342,23 @@ class HELoRAFineTuner(BaseEstimator):
         return math.exp(mean_loss(self.model_, sequences, self.pad_token_, self.batch_size))
 
     def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
-        """Continuations of prompts, greedily unless ``options`` (of transformers' ``generate``) say otherwise.
+        """Continuations of prompts, greedily unless ``options`` say otherwise.
+
+        Parameters
+        ----------
+        prompts : sequence of texts or of token ids
+            Each is continued by itself.
+        max_new_tokens : int, default=32
+            Length of a continuation at most.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+        **options
+            Of transformers' ``generate``.
 
         Returns
         -------
-        list of str, or of lists of token ids if there is no tokenizer
+        continuations : list of str, or of lists of token ids
+            Without the prompts; token ids if there is no tokenizer.
         """
         if self.task != CAUSAL_LM:
             raise ValueError("generate is defined for task='causal-lm' only.")
@@ -286,7 +378,13 @@ class HELoRAFineTuner(BaseEstimator):
         return continuations
 
     def save_adapter(self, path: Any) -> None:
-        """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``."""
+        """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder; made if it does not exist.
+        """
         check_is_fitted(self, "model_")
         save_adapter(self.model_, Path(path))
 

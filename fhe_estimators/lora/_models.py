@@ -31,6 +31,8 @@ def load_model(model: Any, task: str) -> PreTrainedModel:
     elif isinstance(model, (str, Path)):
         folder, options = _location(model)
         loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
+        if options:
+            forget_quantization(loaded)
     else:
         raise TypeError(
             f"model must be a transformers PreTrainedModel, a folder or a .gguf file, got {type(model).__name__}."
@@ -41,6 +43,14 @@ def load_model(model: Any, task: str) -> PreTrainedModel:
     for parameter in loaded.parameters():
         parameter.requires_grad_(False)
     return loaded.eval()
+
+
+def forget_quantization(model: PreTrainedModel) -> None:
+    """Let a model that was read from a GGUF file count as the float model that it now is."""
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.hf_quantizer = None  # type: ignore[assignment]
+    model.is_quantized = False  # type: ignore[assignment]
 
 
 def load_tokenizer(model: Any, tokenizer: Any) -> Any:

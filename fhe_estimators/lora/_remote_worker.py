@@ -46,6 +46,13 @@ class HTTPWorker:
         return HTTPWorker(self.name, **self._settings)
 
     def digests(self) -> dict[str, str]:
+        """Digests of the weights that the worker holds.
+
+        Returns
+        -------
+        digests : dict of str to str
+            By the layer's name.
+        """
         answer = self._request("GET", LAYERS_PATH).json()
         if not isinstance(answer, dict) or answer.get("protocol_version") != PROTOCOL_VERSION:
             raise WorkerError(
@@ -55,12 +62,48 @@ class HTTPWorker:
         return {str(name): str(digest) for name, digest in answer["layers"].items()}
 
     def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Ciphertexts times the weights of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+        wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+            Ciphertexts.
+
+        Returns
+        -------
+        answer : tensor of int8, shape (n_tokens, 3, n_outputs)
+            Ciphertexts of the product.
+        seconds : float
+            What the worker's arithmetic took.
+        """
         message = pack_tensor("product_request", wire, layer=layer, direction=direction)
         answer, header = unpack_tensor("product", self._request("POST", PRODUCTS_PATH, message).content)
         seconds = header.get("seconds")
         return answer, float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
+        """The public matrix of a run times the weights of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+        seed : bytes
+            Of the public matrix.
+        parameters : LWEParameters
+            Of the encryption.
+
+        Returns
+        -------
+        hint : tensor of int32, shape (n_outputs, rank, ring_degree)
+            What the client unmasks products with.
+        """
         body = {"layer": layer, "direction": direction, "seed": seed.hex(), "parameters": parameters.to_dict()}
         return unpack_tensor("hint", self._request("POST", HINTS_PATH, json=body).content)[0]
 

@@ -42,7 +42,9 @@ class LocalWorker:
     weights : dict of str to tensor of int8, shape (n_outputs, n_inputs)
         By the layer's name.
     name : str, default="in-process"
+        For errors and logs.
     device : str, default="cpu"
+        Where the weights are and products are computed.
     """
 
     def __init__(self, weights: dict[str, torch.Tensor], *, name: str = "in-process", device: str = "cpu"):
@@ -51,9 +53,34 @@ class LocalWorker:
         self._weights = {layer: matrix.to(device) for layer, matrix in weights.items()}
 
     def digests(self) -> dict[str, str]:
+        """Digests of the weights that the worker holds.
+
+        Returns
+        -------
+        digests : dict of str to str
+            By the layer's name.
+        """
         return dict(self._digests)
 
     def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Ciphertexts times the weights of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+        wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+            Ciphertexts.
+
+        Returns
+        -------
+        answer : tensor of int8, shape (n_tokens, 3, n_outputs)
+            Ciphertexts of the product.
+        seconds : float
+            What the worker's arithmetic took.
+        """
         start = time.perf_counter()
         matrix = self._matrix(layer, direction)
         if wire.ndim != 3 or wire.shape[1:] != (3, len(matrix)) or wire.dtype != torch.int8 or not len(wire):
@@ -65,6 +92,24 @@ class LocalWorker:
         return answer, time.perf_counter() - start
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
+        """The public matrix of a run times the weights of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+        seed : bytes
+            Of the public matrix.
+        parameters : LWEParameters
+            Of the encryption.
+
+        Returns
+        -------
+        hint : tensor of int32, shape (n_outputs, rank, ring_degree)
+            What the client unmasks products with.
+        """
         return compute_hint(self._matrix(layer, direction), seed, parameters)
 
     def _matrix(self, layer: str, direction: str) -> torch.Tensor:

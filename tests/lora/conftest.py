@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 VOCABULARY = 61
 
@@ -25,6 +34,8 @@ def make_model(kind="llama"):
             for name, parameter in model.named_parameters():
                 if name.endswith("bias"):
                     torch.nn.init.normal_(parameter, std=0.1)
+        elif kind == "qwen3":  # norms between projections and attention, heads of another size
+            model = Qwen3ForCausalLM(Qwen3Config(**common, **llama, head_dim=16))
         else:  # Conv1D
             model = GPT2LMHeadModel(GPT2Config(**common, n_embd=32, n_layer=2, n_head=4, n_positions=64))
     return model.eval()

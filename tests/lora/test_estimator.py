@@ -21,7 +21,7 @@ def losses(tuner):
     return np.array([entry["loss"] for entry in tuner.history_])
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gpt2"])
 def test_execute_follows_the_clear_model_and_simulate(kind, sequences):
     model = make_model(kind)
     clear, simulated, executed = (
