@@ -15,10 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from fhe_estimators import HELoRAFineTuner
+
 from ._float32_lora import fine_tuner
 from ._isolation import isolated
 from ._report import aligned, describe_machine, machine, markdown, size
+from ._worker_apart import smollm2_apart
 
+WORKER_APART = "execute, worker in another process"
 _NAMES = {"float32": "PEFT in float32"}
 PHASES = ("client_crypto", "client_model", "worker", "transfer")
 
@@ -33,8 +37,14 @@ def _texts() -> list[str]:
 
 def step(mode: str, verify: bool, steps: int) -> dict[str, Any]:
     """Medians of training steps of SmolLM2, 8 x 128 tokens; the first, which fetches hints, apart."""
-    tuner, fhe = fine_tuner(mode, batch_size=8, max_steps=steps, verify=verify)
-    tuner.fit([text for text in _texts() if len(text) > 700][:400], fhe=fhe)
+    texts = [text for text in _texts() if len(text) > 700][:400]
+    settings = {"batch_size": 8, "max_length": 128, "max_steps": steps, "verify": verify}
+    if mode == WORKER_APART:
+        with smollm2_apart() as (client_part, worker):
+            tuner = HELoRAFineTuner(client_part, workers=[worker], **settings).fit(texts)
+    else:
+        tuner, fhe = fine_tuner(mode, **settings)
+        tuner.fit(texts, fhe=fhe)
     first, rest = tuner.history_[0], tuner.history_[1:]
     medians = {
         key: statistics.median(entry[key] for entry in rest) for key in first if key.endswith(("seconds", "bytes"))
@@ -43,7 +53,8 @@ def step(mode: str, verify: bool, steps: int) -> dict[str, Any]:
 
 
 def step_table(steps: int) -> tuple[list[str], list[list[str]], list[dict[str, Any]]]:
-    runs = (("float32", True), ("disable", True), ("simulate", True), ("execute", False), ("execute", True))
+    runs = [(mode, True) for mode in ("float32", "disable", "simulate")]
+    runs += [("execute", False), ("execute", True), (WORKER_APART, True)]
     results = [{**isolated(step, mode, verify, steps), "verify": verify} for mode, verify in runs]
     rows = [
         [

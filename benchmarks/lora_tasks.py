@@ -60,8 +60,7 @@ def _shuffled(texts: list[str]) -> list[str]:
 
 
 def _summary(tuner: Any) -> dict[str, Any]:
-    losses = [entry["loss"] for entry in tuner.history_]
-    return {"losses": losses, "seconds": statistics.median(entry["seconds"] for entry in tuner.history_)}
+    return {"losses": [entry["loss"] for entry in tuner.history_]}
 
 
 def _row(result: dict[str, Any], name: str, number: str) -> list[str]:
@@ -73,7 +72,6 @@ def _row(result: dict[str, Any], name: str, number: str) -> list[str]:
         f"{statistics.mean(losses[-5:]):.3f}",
         format(result["before"], number),
         format(result["after"], number),
-        f"{result['seconds']:.1f}",
     ]
 
 
@@ -95,7 +93,7 @@ def quantizer_table(steps: int) -> Table:
 
 
 def _header(first: str, measure: str) -> list[str]:
-    return [first, "steps", "loss, first 5", "loss, last 5", f"{measure} before", "after", "seconds a step"]
+    return [first, "steps", "loss, first 5", "loss, last 5", f"{measure} before", "after"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -85,7 +85,7 @@ def run(model: Any, X: np.ndarray) -> dict[str, Any]:
     scores = np.stack([ts.ckks_vector_from(context, message).decrypt() for message in response], axis=1)
     scores = scores / ensemble.score_scale + ensemble.base_score
     decrypt = time.perf_counter() - start
-    labels = scores.argmax(axis=1) if ensemble.n_scores > 1 else (scores[:, 0] > 0).astype(int)
+    labels = ensemble.link.labels(scores, np.asarray(model.classes_))
     return {
         "keygen_seconds": keygen,
         "encrypt_seconds": encrypt,

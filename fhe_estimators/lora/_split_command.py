@@ -22,4 +22,6 @@ def split(model: str, out: str, *, weight_quantizer: str = "int8", verify: bool 
         progress=lambda items: progress_bar(items, description="split", verbose=verbose),
     )
     save_parts(loaded, Path(out))
-    load_tokenizer(model, None).save_pretrained(Path(out) / "client")
+    tokenizer = load_tokenizer(model, None)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(Path(out) / "client")

@@ -130,6 +130,14 @@ def test_command_line_and_a_worker_in_another_process(tmp_path, sequences):
     assert "products" not in log  # no payloads, no access log
 
 
+def test_the_command_splits_a_model_without_a_tokenizer(tmp_path, sequences):
+    make_model().save_pretrained(tmp_path / "model")
+    assert main(["split", str(tmp_path / "model"), "--out", str(tmp_path / "parts")]) == 0
+    worker = LocalWorker(load_worker_part(tmp_path / "parts" / "workers"))
+    tuner = HELoRAFineTuner(str(tmp_path / "parts" / "client"), workers=[worker], **SETTINGS).fit(sequences)
+    assert len(tuner.history_) > 0
+
+
 def test_a_worker_loads_no_client_code(parts):
     code = (
         "import sys; from fhe_estimators.lora import _serve; "
