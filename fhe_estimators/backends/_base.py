@@ -29,15 +29,16 @@ from ..quantizers import FeatureQuantizer
 class ClientSpec:
     """What a client must know to use a program: plain data, without secrets and without the model.
 
-    Attributes
+    Parameters
     ----------
     backend : str
         Name of the engine in the registry.
     program_id : str
         Digest that ties messages to one compiled program.
-    metadata : dict
+    metadata : dict, default={}
         JSON-serializable.
-    arrays : dict of ndarray
+    arrays : dict of ndarray, default={}
+        What is not.
     """
 
     backend: str
@@ -78,7 +79,15 @@ class Program(ABC):
 
 
 class Client(ABC):
-    """The data owner's half: holds the secret key. Never pickled, never sent."""
+    """The data owner's half: holds the secret key. Never pickled, never sent.
+
+    Parameters
+    ----------
+    spec : ClientSpec
+        Of a program.
+    verbose : int, default=0
+        Progress bars if positive.
+    """
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         self.spec = spec
@@ -86,7 +95,13 @@ class Client(ABC):
 
     @abstractmethod
     def generate_keys(self) -> bytes:
-        """Make fresh keys; returns (and remembers) the evaluation keys, which are public."""
+        """Make fresh keys, and remember them.
+
+        Returns
+        -------
+        evaluation_keys : bytes
+            Public.
+        """
 
     @property
     @abstractmethod
@@ -99,7 +114,13 @@ class Client(ABC):
 
     @abstractmethod
     def import_keys(self, keys: bytes) -> None:
-        """Take over what `export_keys` of a client with the same spec returned."""
+        """Take over the keys of another client.
+
+        Parameters
+        ----------
+        keys : bytes
+            From `export_keys` of a client with the same spec.
+        """
 
     @abstractmethod
     def encrypt(self, codes: np.ndarray) -> bytes:
@@ -108,22 +129,52 @@ class Client(ABC):
         Parameters
         ----------
         codes : ndarray of shape (n_rows, n_features), int32
+            From the program's quantizer.
 
         Returns
         -------
         request : bytes
+            For `Evaluator.run`.
         """
 
     @abstractmethod
     def decrypt(self, response: bytes) -> np.ndarray:
-        """Decrypt leaf sums, ndarray of shape (n_rows, n_scores), int64: exact, or an error."""
+        """Decrypt sums of leaves: exact, or an error.
+
+        Parameters
+        ----------
+        response : bytes
+            From `Evaluator.run`.
+
+        Returns
+        -------
+        sums : ndarray of shape (n_rows, n_scores), int64
+            Those of the quantized model in the clear.
+
+        Raises
+        ------
+        DecryptionError
+            If the decrypted values are not what any correct evaluation could have produced.
+        ProtocolError
+            If the response is malformed, truncated or altered.
+        """
 
     def __reduce__(self):
         raise TypeError("A Client holds a secret key and cannot be pickled. Save its spec and generate new keys.")
 
 
 class Evaluator(ABC):
-    """The server's half: computes on ciphertexts with public evaluation keys only."""
+    """The server's half: computes on ciphertexts with public evaluation keys only.
+
+    Parameters
+    ----------
+    program : Program
+        Compiled.
+    n_jobs : int, default=None
+        Processes of the evaluation.
+    verbose : int, default=0
+        Progress bars if positive.
+    """
 
     def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0):
         self.program = program
@@ -132,7 +183,27 @@ class Evaluator(ABC):
 
     @abstractmethod
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
-        """Encrypted request to encrypted response."""
+        """Encrypted request to encrypted response.
+
+        Parameters
+        ----------
+        request : bytes
+            From `Client.encrypt`.
+        evaluation_keys : bytes
+            Of that client.
+
+        Returns
+        -------
+        response : bytes
+            For `Client.decrypt`.
+
+        Raises
+        ------
+        KeyMismatchError
+            If request, keys and program do not belong together.
+        ProtocolError
+            If a message is malformed, truncated or altered.
+        """
 
 
 class Backend(ABC):
@@ -155,24 +226,98 @@ class Backend(ABC):
             The float ensemble, over features or, if ``quantizer.trains_on_bins``, over codes.
         quantizer : FeatureQuantizer
             Fitted.
+
+        Returns
+        -------
+        quantized : TreeEnsemble
+            Thresholds and leaf values of integers.
         """
 
     @abstractmethod
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        """Compile a quantized ensemble."""
+        """Compile a quantized ensemble.
+
+        Parameters
+        ----------
+        ensemble : TreeEnsemble
+            From `quantize`.
+        quantizer : FeatureQuantizer
+            The one it was quantized with.
+        verbose : int, default=0
+            Progress bars if positive.
+
+        Returns
+        -------
+        program : Program
+            Without secrets.
+        """
 
     @abstractmethod
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
-        """Restore a program from its ensemble and `Program.metadata`, checking both."""
+        """Restore a program, checking what it is made from.
+
+        Parameters
+        ----------
+        ensemble : TreeEnsemble
+            Of the program.
+        metadata : dict
+            From `Program.metadata`.
+
+        Returns
+        -------
+        program : Program
+            Equal to the one that was saved.
+        """
 
     @abstractmethod
     def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
-        """A client, without keys yet."""
+        """Client of a program, without keys yet.
+
+        Parameters
+        ----------
+        spec : ClientSpec
+            Of the program.
+        verbose : int, default=0
+            Progress bars if positive.
+
+        Returns
+        -------
+        client : Client
+            The data owner's half.
+        """
 
     @abstractmethod
     def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
-        """An evaluator of a program."""
+        """Evaluator of a program.
+
+        Parameters
+        ----------
+        program : Program
+            Compiled by this engine.
+        n_jobs : int, default=None
+            Processes of the evaluation.
+        verbose : int, default=0
+            Progress bars if positive.
+
+        Returns
+        -------
+        evaluator : Evaluator
+            The server's half.
+        """
 
     @abstractmethod
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        """The engine's arithmetic and noise without encryption: leaf sums (n_rows, n_scores), int64."""
+        """The engine's arithmetic and noise without encryption.
+
+        Parameters
+        ----------
+        program : Program
+            Compiled by this engine.
+        codes : ndarray of shape (n_rows, n_features), int32
+            From the program's quantizer.
+
+        Returns
+        -------
+        sums : ndarray of shape (n_rows, n_scores), int64
+            Sums of leaves.
+        """

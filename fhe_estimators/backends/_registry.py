@@ -19,12 +19,35 @@ _BUILT_IN = {
 
 
 def available_backends() -> list[str]:
-    """Names that `resolve_backend` accepts, built-in and from installed packages."""
+    """Names that `resolve_backend` accepts, built-in and from installed packages.
+
+    Returns
+    -------
+    names : list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> from fhe_estimators.backends import available_backends
+    >>> available_backends()
+    ['ckks', 'clear', 'tfhe']
+    """
     return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def resolve_backend(backend: str | Backend) -> Backend:
-    """A backend from its name or from an instance, which is returned as it is."""
+    """Backend from its name, or as it is.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        A name from `available_backends`, or an instance.
+
+    Returns
+    -------
+    backend : Backend
+        The instance, or one with default settings.
+    """
     if isinstance(backend, Backend):
         return backend
     if isinstance(backend, str):

@@ -140,6 +140,11 @@ def test_describe_says_what_users_ask(deployment):
         assert key in description
 
 
+def test_the_described_size_of_the_keys_is_that_of_the_message(deployment):
+    described = deployment.program.describe()["evaluation_key_bytes"]
+    assert 0.9 * described <= len(deployment.client.generate_keys()) <= 1.1 * described + 1000
+
+
 def test_keys_are_needed_first(deployment):
     client = deployment.backend.client(deployment.program.client_spec)
     with pytest.raises(FHEError, match="generate_keys"):

@@ -104,7 +104,8 @@ def select_parameters(
 ) -> CKKSParameters:
     """The smallest secure ring that evaluates the circuit exactly.
 
-    Within the ring, precision of the leaves goes first, then the compactness of small requests.
+    Within the ring, precision of the leaves is given up first, then the compactness of small requests: a bit of
+    precision less is not seen, an upload a hundred times as large is.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def select_parameters(
     """
     special = range(_MAX_PRIME_BITS, _MIN_PRIME_BITS, -2)
     for degree in RING_DEGREES:
-        for bits, expansion, special_bits in product(score_bits, expansions, special):
+        for expansion, bits, special_bits in product(expansions, score_bits, special):
             candidate = _fit_ring(degree, n_levels, bits, special_bits, expansion)
             if candidate and ERROR_STDS * predicted_error_std(candidate, noise.scaled(2.0**bits)) <= MAX_ERROR:
                 return candidate

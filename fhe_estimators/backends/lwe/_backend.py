@@ -20,10 +20,18 @@ class LWEBackend:
         ``"precise"``: dimension 2,048 and 32 bits; a third of that noise, for twice the hints.
     n_checks : int, default=8
         Check vectors of a product: a wrong answer passes with probability at most ``2 ** (1 - n_checks)``.
-    hint_memory_bytes : int, default=2 GiB
+    hint_memory_bytes : int, default=2 ** 31
         Hints beyond it are kept in files.
     hint_directory : path-like, default=None
         Where; None for the system's temporary directory.
+
+    Examples
+    --------
+    >>> from fhe_estimators.backends.lwe import LWEBackend
+    >>> LWEBackend().select_parameters(n_tokens=512)
+    LWEParameters(dimension=1024, modulus_bits=26, ring_degree=512)
+    >>> LWEBackend(parameters="precise").select_parameters(n_tokens=4096)
+    LWEParameters(dimension=2048, modulus_bits=32, ring_degree=2048)
     """
 
     parameters: str = "fast"
@@ -34,16 +42,44 @@ class LWEBackend:
     name = "lwe"
 
     def select_parameters(self, n_tokens: int) -> LWEParameters:
-        """The parameter set for batches of so many tokens."""
+        """Parameter set for batches of so many tokens.
+
+        Parameters
+        ----------
+        n_tokens : int
+            Tokens of a usual batch.
+
+        Returns
+        -------
+        parameters : LWEParameters
+            At least 128-bit secure.
+        """
         return select_parameters(n_tokens, name=self.parameters)
 
     def hint_cache(self) -> HintCache:
-        """An empty cache with these settings."""
+        """Empty cache with these settings.
+
+        Returns
+        -------
+        cache : HintCache
+            For one client.
+        """
         return HintCache(memory_bytes=self.hint_memory_bytes, directory=self.hint_directory)
 
 
 def resolve_linear_backend(backend: str | LWEBackend) -> LWEBackend:
-    """A backend for linear layers from its name, or as it is."""
+    """Backend of linear layers from its name, or as it is.
+
+    Parameters
+    ----------
+    backend : "lwe" or LWEBackend
+        An instance is returned as it is.
+
+    Returns
+    -------
+    backend : LWEBackend
+        The instance, or one with default settings.
+    """
     if isinstance(backend, LWEBackend):
         return backend
     if backend != "lwe":

@@ -36,10 +36,13 @@ class WeightNorms:
     Parameters
     ----------
     euclidean : tensor of float32, shape (n_outputs,)
+        Euclidean norm of each output's weights.
     largest_euclidean : float
+        The largest of them.
     largest_absolute : float
         Largest sum of absolute values.
     n_inputs : int
+        Inputs of the layer.
     """
 
     euclidean: torch.Tensor
@@ -49,7 +52,18 @@ class WeightNorms:
 
     @classmethod
     def of(cls, matrix: torch.Tensor) -> WeightNorms:
-        """Norms of a matrix of int8, shape (n_inputs, n_outputs)."""
+        """Norms of a matrix.
+
+        Parameters
+        ----------
+        matrix : tensor of int8, shape (n_inputs, n_outputs)
+            Integer weights.
+
+        Returns
+        -------
+        norms : WeightNorms
+            Of its columns.
+        """
         columns = [
             (part.to(torch.float32).square().sum(dim=0), part.to(torch.int32).abs().sum(dim=0))
             for part in matrix.split(512, dim=1)
@@ -66,6 +80,7 @@ class NoiseModel:
     Parameters
     ----------
     parameters : LWEParameters
+        Of the encryption.
     """
 
     parameters: LWEParameters
@@ -95,6 +110,16 @@ class NoiseModel:
     def largest_scale(self, norms: WeightNorms) -> float:
         """Largest ``alpha |x|`` for which no output of a layer wraps, whatever the input.
 
+        Parameters
+        ----------
+        norms : WeightNorms
+            Of the layer.
+
+        Returns
+        -------
+        largest_scale : float
+            In units of 1 modulo q.
+
         Raises
         ------
         ValueError
@@ -112,7 +137,18 @@ class NoiseModel:
         return scale * _FLOAT_MARGIN
 
     def output_deviation(self, norms: WeightNorms) -> torch.Tensor:
-        """Standard deviation of each output times ``alpha``, shape (n_outputs,)."""
+        """Standard deviation of each output's noise times ``alpha``.
+
+        Parameters
+        ----------
+        norms : WeightNorms
+            Of the layer.
+
+        Returns
+        -------
+        deviations : tensor of float32, shape (n_outputs,)
+            In units of 1 modulo q; divided by a token's ``alpha``, in units of the weights' integers.
+        """
         return (norms.euclidean.square() * self.input_deviation**2 + self.hint_deviation**2).sqrt()
 
 

@@ -71,12 +71,36 @@ class LWEParameters:
         return WORD_BITS - self.modulus_bits
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-compatible values, for messages."""
+        """As JSON-compatible values, for messages.
+
+        Returns
+        -------
+        values : dict of str to int
+            The parameters by name.
+        """
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Any) -> LWEParameters:
-        """From a message; the security is checked again."""
+        """From a message; the security is checked again.
+
+        Parameters
+        ----------
+        values : dict of str to int
+            From `to_dict`.
+
+        Returns
+        -------
+        parameters : LWEParameters
+            At least 128-bit secure.
+
+        Raises
+        ------
+        InsecureParametersError
+            If they are not.
+        ProtocolError
+            If a parameter is missing.
+        """
         try:
             return cls(**{name: int(values[name]) for name in ("dimension", "modulus_bits", "ring_degree")})
         except (KeyError, TypeError) as error:
@@ -88,7 +112,7 @@ PARAMETER_SETS = {"fast": (1024, 26), "precise": (2048, 32)}
 
 
 def select_parameters(n_tokens: int, *, name: str = "fast") -> LWEParameters:
-    """The parameter set for batches of so many tokens.
+    """Parameter set for batches of so many tokens.
 
     Parameters
     ----------
@@ -96,6 +120,11 @@ def select_parameters(n_tokens: int, *, name: str = "fast") -> LWEParameters:
         Tokens of a usual batch. More are encrypted in blocks, each under a secret of its own.
     name : str, default="fast"
         Key of `PARAMETER_SETS`.
+
+    Returns
+    -------
+    parameters : LWEParameters
+        At least 128-bit secure.
     """
     if name not in PARAMETER_SETS:
         raise ValueError(f"parameters={name!r} is unknown: use one of {sorted(PARAMETER_SETS)}.")

@@ -146,9 +146,7 @@ class TFHEProgram(Program):
             "rows_per_ciphertext": 1,
             "upload_bytes": 0 if circuit is None else circuit.size_of_inputs,
             "download_bytes": 0 if circuit is None else circuit.size_of_outputs,
-            "evaluation_key_bytes": 0
-            if circuit is None
-            else circuit.size_of_bootstrap_keys + circuit.size_of_keyswitch_keys,
+            "evaluation_key_bytes": 0 if circuit is None else _compressed_key_bytes(circuit),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns,
         }
@@ -156,3 +154,15 @@ class TFHEProgram(Program):
 
 def _largest_polynomial(circuit: Any) -> int:
     return max(key.polynomial_size() for key in circuit.programmable_bootstrap_count_per_parameter)
+
+
+def _compressed_key_bytes(circuit: Any) -> int:
+    """Evaluation keys as they are sent: of every ciphertext the body, words of 8 bytes; seeds stand for the masks."""
+    keys = circuit.client.specs.program_info.get_keyset_info()
+    dimensions = [key.dimension() for key in keys.secret_keys()]
+    words = sum(
+        key.input_lwe_dimension() * (key.glwe_dimension() + 1) * key.level() * key.polynomial_size()
+        for key in keys.bootstrap_keys()
+    )
+    words += sum(dimensions[key.input_secret_key_id()] * key.level() for key in keys.keyswitch_keys())
+    return 8 * words
