@@ -11,17 +11,38 @@ release = version = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "numpydoc",
+    "myst_parser",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 default_role = "code"
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "results/*.md"]
 html_theme = "pydata_sphinx_theme"
 html_title = "fhe_estimators"
+html_sidebars = {"*": []}  # top-level pages have no section to navigate
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "subsection_order": ["../examples/trees", "../examples/privacy", "../examples/language_models"],
+    "within_subsection_order": "FileNameSortKey",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+    "doc_module": ("fhe_estimators",),
+    "backreferences_dir": "api/backreferences",
+    "reference_url": {"fhe_estimators": None},
+    "show_memory": False,
+    "download_all_examples": False,
+    "plot_gallery": "True",
+}
 
 #: Methods that scikit-learn generates, whose docstrings refer to its own documentation.
 _GENERATED_BY_SCIKIT_LEARN = r"set_\w+_request|get_metadata_routing|set_output|get_params|set_params|fit_transform"

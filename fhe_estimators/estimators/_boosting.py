@@ -115,11 +115,12 @@ class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption. None stands for the library's own way of limiting trees.
     learning_rate : float, default=0.3
+        Factor of what each round adds.
     estimator_params : dict, default=None
         Any other parameter of the library's estimator.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -158,11 +159,12 @@ class FHEGradientBoostingRegressor(FHERegressorMixin, _GradientBoosting):
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption. None stands for the library's own way of limiting trees.
     learning_rate : float, default=0.3
+        Factor of what each round adds.
     estimator_params : dict, default=None
         Any other parameter of the library's estimator.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.

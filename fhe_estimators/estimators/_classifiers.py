@@ -14,18 +14,20 @@ class FHEDecisionTreeClassifier(FHEClassifierMixin, SourceParameters):
 
     Parameters
     ----------
-    criterion, splitter
-        As in `DecisionTreeClassifier`, with its defaults.
+    criterion, splitter : see `DecisionTreeClassifier`
+        As there, with the same defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
-    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
-        As in `DecisionTreeClassifier`, with its defaults.
-    min_impurity_decrease, class_weight, ccp_alpha, monotonic_cst
-        As in `DecisionTreeClassifier`, with its defaults.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `DecisionTreeClassifier`
+        As there, with the same defaults.
+    max_features, max_leaf_nodes, min_impurity_decrease : see `DecisionTreeClassifier`
+        As there, with the same defaults.
+    class_weight, ccp_alpha, monotonic_cst : see `DecisionTreeClassifier`
+        As there, with the same defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -81,22 +83,22 @@ class FHERandomForestClassifier(FHEClassifierMixin, SourceParameters):
     ----------
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
-    criterion
-        As in `RandomForestClassifier`, with its defaults.
+    criterion : see `RandomForestClassifier`
+        As there, with the same defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
-    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
-        As in `RandomForestClassifier`, with its defaults.
-    min_impurity_decrease
-        As in `RandomForestClassifier`, with its defaults.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `RandomForestClassifier`
+        As there, with the same defaults.
+    max_features, max_leaf_nodes, min_impurity_decrease : see `RandomForestClassifier`
+        As there, with the same defaults.
     bootstrap : bool, default=True
         Whether each tree is trained on a bootstrap sample.
-    class_weight, ccp_alpha, max_samples, monotonic_cst
-        As in `RandomForestClassifier`, with its defaults.
+    class_weight, ccp_alpha, max_samples, monotonic_cst : see `RandomForestClassifier`
+        As there, with the same defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -154,22 +156,22 @@ class FHEExtraTreesClassifier(FHEClassifierMixin, SourceParameters):
     ----------
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
-    criterion
-        As in `ExtraTreesClassifier`, with its defaults.
+    criterion : see `ExtraTreesClassifier`
+        As there, with the same defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
-    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
-        As in `ExtraTreesClassifier`, with its defaults.
-    min_impurity_decrease
-        As in `ExtraTreesClassifier`, with its defaults.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `ExtraTreesClassifier`
+        As there, with the same defaults.
+    max_features, max_leaf_nodes, min_impurity_decrease : see `ExtraTreesClassifier`
+        As there, with the same defaults.
     bootstrap : bool, default=False
         Whether each tree is trained on a bootstrap sample.
-    class_weight, ccp_alpha, max_samples, monotonic_cst
-        As in `ExtraTreesClassifier`, with its defaults.
+    class_weight, ccp_alpha, max_samples, monotonic_cst : see `ExtraTreesClassifier`
+        As there, with the same defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..backends import Backend
+from ..ensembles._boosters import as_estimator
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ..utils import validate_data
 from ._base import BaseFHEEstimator
@@ -46,8 +47,9 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        fitted_model : estimator
-            A fitted tree model of scikit-learn, XGBoost or LightGBM. It is kept, not copied.
+        fitted_model : estimator or Booster
+            A fitted tree model of scikit-learn, XGBoost or LightGBM, or a booster of the latter two, such as
+            ``xgboost.Booster(model_file=...)``. It is kept, not copied.
         X : array-like of shape (n_rows, n_features), default=None
             Rows like those of the training set: gives feature names to a model that has none
             (a DataFrame) and is checked against the model.
@@ -59,6 +61,7 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
         estimator : FHEClassifier or FHERegressor
             Fitted: ready to `compile`.
         """
+        fitted_model = as_estimator(fitted_model)
         self = cls(fitted_model, **params)
         quantizer = resolve_quantizer(self.quantizer)
         if quantizer.trains_on_bins:
@@ -101,7 +104,7 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
         ``DecisionTreeClassifier(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -129,7 +132,6 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
 
     def _take_over_names(self, fitted_model: Any, X: Any) -> None:
         n_classes = 2 if self.ensemble_.link.name == "sigmoid" else self.ensemble_.n_scores
-        # Boosters without a scikit-learn interface have no labels but 0, 1, ...
         self.classes_ = getattr(fitted_model, "classes_", np.arange(n_classes))
         super()._take_over_names(fitted_model, X)
 
@@ -144,7 +146,7 @@ class FHERegressor(FHERegressorMixin, _WrappingEstimator):
         ``DecisionTreeRegressor(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.

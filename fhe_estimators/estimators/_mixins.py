@@ -41,10 +41,12 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Class labels of any type.
         sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows; None: equal.
 
         Returns
         -------
         self : estimator
+            Fitted; not compiled.
         """
         X, y = self._validate_training_set(X, y)
         check_classification_targets(y)
@@ -58,6 +60,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
             or encryption, evaluation on ciphertexts and decryption.
@@ -75,16 +78,32 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
 
         Returns
         -------
-        probabilities : ndarray of shape (n_rows, n_classes), or a list of them, one an output
+        probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+            A list, one an output, for multi-output models.
         """
         return self._link.probabilities(self._scores(X, fhe))
 
     def predict_log_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
-        """Logarithms of `predict_proba`, of the same shape."""
+        """Logarithms of class probabilities, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+            Of the shape of `predict_proba`; minus infinity where a probability is 0.
+        """
         probabilities = self.predict_proba(X, fhe=fhe)
         with np.errstate(divide="ignore"):
             return [np.log(p) for p in probabilities] if isinstance(probabilities, list) else np.log(probabilities)
@@ -96,7 +115,9 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
 
         Returns
         -------
@@ -107,7 +128,24 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         return self._link.decision(self._scores(X, fhe))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
-        """Accuracy of `predict` on rows ``X`` with labels ``y``."""
+        """Accuracy of `predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
+        y : array-like of shape (n_rows,)
+            True labels.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows; None: equal.
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
+
+        Returns
+        -------
+        accuracy : float
+            Share of rows whose label is right.
+        """
         return accuracy_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
 
     def _encode_targets(self, model: Any, y: np.ndarray) -> np.ndarray:
@@ -141,11 +179,14 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         X : array-like of shape (n_rows, n_features)
             NaN is accepted where the source model accepts it.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            Targets.
         sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows; None: equal.
 
         Returns
         -------
         self : estimator
+            Fitted; not compiled.
         """
         X, y = self._validate_training_set(X, y, y_numeric=True)
         self._fit(X, y, sample_weight)
@@ -157,6 +198,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
             or encryption, evaluation on ciphertexts and decryption.
@@ -164,11 +206,29 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         Returns
         -------
         values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Within the rounding of the leaf values of what the float model predicts.
         """
         return self._link.values(self._scores(X, fhe))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
-        """Coefficient of determination of `predict` on rows ``X`` with targets ``y``."""
+        """Coefficient of determination of `predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            True targets.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows; None: equal.
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
+
+        Returns
+        -------
+        r2 : float
+            At most 1, of perfect predictions; 0 is what a constant reaches.
+        """
         return r2_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
 
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:

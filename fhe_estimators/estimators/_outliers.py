@@ -21,12 +21,12 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
     ----------
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
-    max_samples, contamination, max_features, bootstrap
-        As in `sklearn.ensemble.IsolationForest`, with its defaults. The depth of the trees, which
+    max_samples, contamination, max_features, bootstrap : see `IsolationForest`
+        As there, with the same defaults. The depth of the trees, which
         costs under encryption, is the logarithm of `max_samples`.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -79,12 +79,16 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-        y : ignored
+            Training rows.
+        y : None, default=None
+            Ignored; there for scikit-learn's conventions.
         sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows; None: equal.
 
         Returns
         -------
         self : estimator
+            Fitted; not compiled.
         """
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
         self._fit(X, None, sample_weight)
@@ -98,34 +102,54 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         return self
 
     def score_samples(self, X: Any, fhe: str = "disable") -> np.ndarray:
-        """Normality of rows from -1 (abnormal) to 0, shape (n_rows,).
+        """Normality of rows.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,)
+            From -1 (abnormal) to 0.
         """
         return self.decision_function(X, fhe=fhe) + self.offset_
 
     def decision_function(self, X: Any, fhe: str = "disable") -> np.ndarray:
-        """``score_samples(X) - offset_``, shape (n_rows,): negative for outliers.
+        """Normality of rows less `offset_`: the distance from the border.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in `predict`.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,)
+            Negative for outliers.
         """
         return self._link.decision(self._scores(X, fhe))
 
     def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
-        """+1 for inliers, -1 for outliers, shape (n_rows,); a score on the border is an inlier.
+        """Labels: +1 for inliers, -1 for outliers.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
             or encryption, evaluation on ciphertexts and decryption.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_rows,)
+            A row whose score is on the border is an inlier.
         """
         return np.where(self.decision_function(X, fhe=fhe) < 0, -1, 1)
 

@@ -14,18 +14,18 @@ class FHEDecisionTreeRegressor(FHERegressorMixin, SourceParameters):
 
     Parameters
     ----------
-    criterion, splitter
-        As in `DecisionTreeRegressor`, with its defaults.
+    criterion, splitter : see `DecisionTreeRegressor`
+        As there, with the same defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
-    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
-        As in `DecisionTreeRegressor`, with its defaults.
-    min_impurity_decrease, ccp_alpha, monotonic_cst
-        As in `DecisionTreeRegressor`, with its defaults.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `DecisionTreeRegressor`
+        As there, with the same defaults.
+    max_features, max_leaf_nodes, min_impurity_decrease, ccp_alpha, monotonic_cst : see `DecisionTreeRegressor`
+        As there, with the same defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -80,22 +80,22 @@ class FHERandomForestRegressor(FHERegressorMixin, SourceParameters):
     ----------
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
-    criterion
-        As in `RandomForestRegressor`, with its defaults.
+    criterion : see `RandomForestRegressor`
+        As there, with the same defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
-    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
-        As in `RandomForestRegressor`, with its defaults.
-    min_impurity_decrease
-        As in `RandomForestRegressor`, with its defaults.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `RandomForestRegressor`
+        As there, with the same defaults.
+    max_features, max_leaf_nodes, min_impurity_decrease : see `RandomForestRegressor`
+        As there, with the same defaults.
     bootstrap : bool, default=True
         Whether each tree is trained on a bootstrap sample.
-    ccp_alpha, max_samples, monotonic_cst
-        As in `RandomForestRegressor`, with its defaults.
+    ccp_alpha, max_samples, monotonic_cst : see `RandomForestRegressor`
+        As there, with the same defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.
@@ -152,22 +152,22 @@ class FHEExtraTreesRegressor(FHERegressorMixin, SourceParameters):
     ----------
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
-    criterion
-        As in `ExtraTreesRegressor`, with its defaults.
+    criterion : see `ExtraTreesRegressor`
+        As there, with the same defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
-    min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes
-        As in `ExtraTreesRegressor`, with its defaults.
-    min_impurity_decrease
-        As in `ExtraTreesRegressor`, with its defaults.
+    min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `ExtraTreesRegressor`
+        As there, with the same defaults.
+    max_features, max_leaf_nodes, min_impurity_decrease : see `ExtraTreesRegressor`
+        As there, with the same defaults.
     bootstrap : bool, default=False
         Whether each tree is trained on a bootstrap sample.
-    ccp_alpha, max_samples, monotonic_cst
-        As in `ExtraTreesRegressor`, with its defaults.
+    ccp_alpha, max_samples, monotonic_cst : see `ExtraTreesRegressor`
+        As there, with the same defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         How features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "clear"} or Backend, default="ckks"
+    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
         Where the server computes.

@@ -16,6 +16,7 @@ class AgreementDisplay:
     Parameters
     ----------
     float_scores, encrypted_scores : ndarray of shape (n_rows,) or (n_rows, n_columns)
+        Probabilities, values or what ``decision_function`` returns.
     name : str, default=None
         For the title.
 
@@ -24,6 +25,13 @@ class AgreementDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     points_ : matplotlib collection
+
+    Examples
+    --------
+    >>> from fhe_estimators.inspection import AgreementDisplay
+    >>> display = AgreementDisplay.from_predictions([0.1, 0.5, 0.9], [0.1, 0.5, 0.9001], name="clf")
+    >>> display.ax_.get_title()
+    'clf: largest difference 1.0e-04'
     """
 
     def __init__(self, float_scores: np.ndarray, encrypted_scores: np.ndarray, *, name: str | None = None):
@@ -40,6 +48,11 @@ class AgreementDisplay:
             None: those of a new figure.
         **scatter_kw
             For ``ax.scatter``.
+
+        Returns
+        -------
+        display : AgreementDisplay
+            With the attributes that plotting sets.
         """
         ax = new_axes(ax)
         floats, encrypted = np.ravel(self.float_scores), np.ravel(self.encrypted_scores)
@@ -66,10 +79,18 @@ class AgreementDisplay:
         estimator : estimator
             Of this library, or a pipeline or search that ends in one.
         X : array-like of shape (n_rows, n_features)
+            Rows to score.
         fhe : {"disable", "simulate", "execute"}, default="execute"
+            How the rows are scored.
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **scatter_kw
             For ``ax.scatter``.
+
+        Returns
+        -------
+        display : AgreementDisplay
+            With the attributes that plotting sets.
         """
         estimator, X = unwrap(estimator, X)
         if fhe != "disable":
@@ -83,7 +104,24 @@ class AgreementDisplay:
     def from_predictions(
         cls, float_scores: Any, encrypted_scores: Any, *, name: str | None = None, ax: Any = None, **scatter_kw: Any
     ) -> AgreementDisplay:
-        """Draw scores that are there already, of equal shapes."""
+        """Draw scores that are there already.
+
+        Parameters
+        ----------
+        float_scores, encrypted_scores : array-like of shape (n_rows,) or (n_rows, n_columns)
+            Of equal shapes.
+        name : str, default=None
+            For the title.
+        ax : matplotlib Axes, default=None
+            None: those of a new figure.
+        **scatter_kw
+            For ``ax.scatter``.
+
+        Returns
+        -------
+        display : AgreementDisplay
+            With the attributes that plotting sets.
+        """
         float_scores, encrypted_scores = np.asarray(float_scores), np.asarray(encrypted_scores)
         if float_scores.shape != encrypted_scores.shape:
             raise ValueError(

@@ -22,6 +22,7 @@ class DecisionBoundaryComparisonDisplay:
     encrypted, floats : ndarray of int, shape (resolution, resolution)
         Numbers of the classes predicted there.
     feature_names : tuple of str, default=("feature 0", "feature 1")
+        For the axes.
 
     Attributes
     ----------
@@ -30,6 +31,16 @@ class DecisionBoundaryComparisonDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     surface_ : matplotlib contour set
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators import FHEDecisionTreeClassifier
+    >>> from fhe_estimators.inspection import DecisionBoundaryComparisonDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEDecisionTreeClassifier(max_depth=3, random_state=0).fit(X[:, 2:], y).compile()
+    >>> DecisionBoundaryComparisonDisplay.from_estimator(clf, X[:, 2:], grid_resolution=20).n_different
+    0
     """
 
     def __init__(
@@ -54,8 +65,14 @@ class DecisionBoundaryComparisonDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **contour_kw
             For ``ax.pcolormesh``.
+
+        Returns
+        -------
+        display : DecisionBoundaryComparisonDisplay
+            With the attributes that plotting sets.
         """
         ax = new_axes(ax)
         n_classes = int(max(self.encrypted.max(), self.floats.max())) + 1
@@ -69,8 +86,8 @@ class DecisionBoundaryComparisonDisplay:
         different = self.encrypted != self.floats
         ax.plot(self.xx0[different], self.xx1[different], "r.", markersize=3)
         ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
-        title = f"{self.n_different} of {self.encrypted.size:,} grid points differ"
-        ax.set_title(f"regions: encrypted; dashed: float; {title}", fontsize="medium")
+        differ = f"{self.n_different} of {self.encrypted.size:,} grid points differ"
+        ax.set_title(f"regions: encrypted; dashed: float\n{differ}", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -95,13 +112,20 @@ class DecisionBoundaryComparisonDisplay:
         X : array-like of shape (n_rows, 2)
             Gives the extent of the grid.
         fhe : {"disable", "simulate", "execute"}, default="execute"
+            How the grid is predicted.
         grid_resolution : int, default=60
             Points a side; all are predicted.
         margin : float, default=0.05
             Of the extent, on every side.
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **contour_kw
             For ``ax.pcolormesh``.
+
+        Returns
+        -------
+        display : DecisionBoundaryComparisonDisplay
+            With the attributes that plotting sets.
         """
         rows = check_array(X)
         if rows.shape[1] != 2:

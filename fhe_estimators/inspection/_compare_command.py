@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
 
+from ..ensembles._boosters import as_estimator
 from ..estimators import FHEClassifier, FHERegressor
 from ..utils import import_optional
 from ._comparison import compare_with_cleartext
@@ -53,21 +53,27 @@ def load_model(path: Path) -> Any:
         raise ValueError(f"There is no model file {path}.")
     if path.suffix in (".json", ".ubj"):
         return _load_xgboost(path)
+    if path.suffix == ".txt":
+        return _load_lightgbm(path)
     if path.suffix == ".skops":
         return _load_skops(path)
     raise ValueError(
-        f"{path.name} is of an unknown kind: save the model as .json or .ubj (XGBoost's save_model) or .skops "
-        "(skops.io.dump, for models of scikit-learn and LightGBM). Pickles are not read: they run any code they hold."
+        f"{path.name} is of an unknown kind: save the model as .json or .ubj (XGBoost's save_model), .txt (LightGBM's) "
+        "or .skops (skops.io.dump, for models of scikit-learn). Pickles are not read: they run any code they hold."
     )
 
 
 def _load_xgboost(path: Path) -> Any:
     xgboost = import_optional("xgboost", extra="xgboost", purpose="reading XGBoost models")
-    booster = xgboost.Booster(model_file=path)
-    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-    model = xgboost.XGBClassifier() if objective.startswith(("binary:", "multi:")) else xgboost.XGBRegressor()
-    model.load_model(path)
-    return model
+    return as_estimator(xgboost.Booster(model_file=path))
+
+
+def _load_lightgbm(path: Path) -> Any:
+    lightgbm = import_optional("lightgbm", extra="lightgbm", purpose="reading LightGBM models")
+    try:
+        return as_estimator(lightgbm.Booster(model_file=path))
+    except lightgbm.basic.LightGBMError as error:
+        raise ValueError(f"{path.name} is no file that LightGBM's save_model wrote: {error}") from error
 
 
 def _load_skops(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +32,12 @@ _FHE_MODES = ("disable", "simulate", "execute")
 class ComparisonReport:
     """What `compare_with_cleartext` found.
 
-    Attributes
+    Parameters
     ----------
     fhe : {"disable", "simulate", "execute"}
         How the rows were scored.
     n_rows : int
+        How many.
     exact_rows : int
         Rows whose sums of leaves equal those of the quantized model in the clear: all of them, or something is wrong.
     equal_labels : int or None
@@ -66,7 +68,13 @@ class ComparisonReport:
     facts: dict[str, Any]
 
     def to_frame(self) -> Any:
-        """A tidy pandas frame: a row a figure; columns ``group``, ``name``, ``model``, ``value``, ``low``, ``high``."""
+        """A tidy pandas frame with columns ``group``, ``name``, ``model``, ``value``, ``low`` and ``high``.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A metric has a row for every model; other figures have one row and no ``model``.
+        """
         pandas = import_optional("pandas", extra="plots", purpose="to_frame()")
         rows = [
             {"group": "metric", "name": row["metric"], **{k: row[k] for k in ("model", "value", "low", "high")}}
@@ -94,7 +102,8 @@ class ComparisonReport:
         lines += [f"{name:>28}  {value:,} bytes" for name, value in self.sizes.items()]
         for name in ("scheme", "security_bits", "server_sees", "client_learns"):
             if name in self.facts:
-                lines.append(f"{name.replace('_', ' '):>28}  {self.facts[name]}")
+                label = f"{name.replace('_', ' '):>28}  "
+                lines += textwrap.wrap(f"{label}{self.facts[name]}", 100, subsequent_indent=" " * len(label))
         return "\n".join(lines)
 
     def _agreement_lines(self) -> list[str]:
@@ -126,6 +135,7 @@ def compare_with_cleartext(
         A compiled estimator of this library, or a pipeline or search that ends in one. With quantizers that train on
         bins, the float model is the one that was trained on these bins.
     X : array-like of shape (n_rows, n_features)
+        Rows to predict, as the estimator's ``predict`` takes them.
     y : array-like of shape (n_rows,), default=None
         Targets; without them there are no metrics.
     fhe : {"disable", "simulate", "execute"}, default="execute"
@@ -154,7 +164,7 @@ def compare_with_cleartext(
     >>> from fhe_estimators.inspection import compare_with_cleartext
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> clf = FHEDecisionTreeClassifier(max_depth=3, random_state=0).fit(X[:400], y[:400]).compile()
-    >>> report = compare_with_cleartext(clf, X[400:], y[400:])
+    >>> report = compare_with_cleartext(clf, X[400:], y[400:], n_bootstrap=50)
     >>> report.exact_rows, report.equal_labels
     (169, 169)
     """

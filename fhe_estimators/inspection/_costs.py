@@ -25,6 +25,7 @@ class CostDisplay:
     param_name : str
         What varies: ``"n_rows"`` or a parameter of the estimator.
     values : ndarray of shape (n_points,)
+        Its values.
     costs : list of dict
         At every point: seconds of ``"encrypt"``, ``"evaluate"`` and ``"decrypt"``, and ``"key_bytes"``,
         ``"request_bytes"`` and ``"response_bytes"``.
@@ -34,6 +35,17 @@ class CostDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     lines_ : list of matplotlib lines
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators import FHEDecisionTreeClassifier
+    >>> from fhe_estimators.inspection import CostDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEDecisionTreeClassifier(max_depth=2, backend="clear", random_state=0).fit(X, y).compile()
+    >>> display = CostDisplay.from_estimator(clf, X, values=(1, 10), kind="bytes")
+    >>> [line.get_label() for line in display.lines_]
+    ['evaluation keys', 'request', 'response']
     """
 
     def __init__(self, param_name: str, values: np.ndarray, costs: list[dict[str, float]]):
@@ -47,9 +59,16 @@ class CostDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         kind : {"seconds", "bytes"}, default="seconds"
+            What is drawn.
         **line_kw
             For ``ax.plot``.
+
+        Returns
+        -------
+        display : CostDisplay
+            With the attributes that plotting sets.
         """
         if kind not in ("seconds", "bytes"):
             raise ValueError(f"kind={kind!r} is unknown: use 'seconds' or 'bytes'.")
@@ -96,12 +115,20 @@ class CostDisplay:
         param_name : str, default="n_rows"
             ``"n_rows"``, or a parameter such as ``"n_estimators"`` or ``"max_depth"``.
         values : sequence of int, default=(1, 10, 100, 1000)
+            Of `param_name`.
         kind : {"seconds", "bytes"}, default="seconds"
+            What is drawn.
         repeat : int, default=1
             Runs of every phase; medians are drawn.
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **line_kw
             For ``ax.plot``.
+
+        Returns
+        -------
+        display : CostDisplay
+            With the attributes that plotting sets.
         """
         costs = []
         for value in values:

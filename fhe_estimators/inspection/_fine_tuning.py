@@ -25,6 +25,14 @@ class FineTuningDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from fhe_estimators.inspection import FineTuningDisplay
+    >>> histories = {"encrypted": [{"loss": 2.0}, {"loss": 1.5}], "clear": [{"loss": 2.0}, {"loss": 1.5}]}
+    >>> display = FineTuningDisplay.from_histories(histories)
+    >>> [line.get_label() for line in display.ax_.lines]
+    ['encrypted', 'clear']
     """
 
     def __init__(self, histories: Mapping[str, Sequence[Mapping[str, Any]]]):
@@ -36,12 +44,18 @@ class FineTuningDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         kind : {"loss", "seconds"}, default="loss"
             A line a run; or a bar a run, of the median seconds of a step by phase.
         smooth : int, default=1
             Steps of a moving mean of the losses.
         **kw
             For ``ax.plot`` or ``ax.barh``.
+
+        Returns
+        -------
+        display : FineTuningDisplay
+            With the attributes that plotting sets.
         """
         if kind not in ("loss", "seconds"):
             raise ValueError(f"kind={kind!r} is unknown: use 'loss' or 'seconds'.")
@@ -79,7 +93,26 @@ class FineTuningDisplay:
     def from_estimator(
         cls, estimator: Any, *, kind: str = "loss", smooth: int = 1, ax: Any = None, **kw: Any
     ) -> FineTuningDisplay:
-        """Draw the history of a fitted `HELoRAFineTuner`."""
+        """Draw the history of a fitted `HELoRAFineTuner`.
+
+        Parameters
+        ----------
+        estimator : HELoRAFineTuner
+            Fitted.
+        kind : {"loss", "seconds"}, default="loss"
+            A line a run; or a bar a run, of the median seconds of a step by phase.
+        smooth : int, default=1
+            Steps of a moving mean of the losses.
+        ax : matplotlib Axes, default=None
+            None: those of a new figure.
+        **kw
+            For ``ax.plot`` or ``ax.barh``.
+
+        Returns
+        -------
+        display : FineTuningDisplay
+            With the attributes that plotting sets.
+        """
         check_is_fitted(estimator, "history_")
         return cls({type(estimator).__name__: estimator.history_}).plot(ax, kind=kind, smooth=smooth, **kw)
 
@@ -93,7 +126,26 @@ class FineTuningDisplay:
         ax: Any = None,
         **kw: Any,
     ) -> FineTuningDisplay:
-        """Draw histories by name."""
+        """Draw histories by name.
+
+        Parameters
+        ----------
+        histories : dict of str to list of dict
+            ``history_`` of fine-tuners, by name.
+        kind : {"loss", "seconds"}, default="loss"
+            A line a run; or a bar a run, of the median seconds of a step by phase.
+        smooth : int, default=1
+            Steps of a moving mean of the losses.
+        ax : matplotlib Axes, default=None
+            None: those of a new figure.
+        **kw
+            For ``ax.plot`` or ``ax.barh``.
+
+        Returns
+        -------
+        display : FineTuningDisplay
+            With the attributes that plotting sets.
+        """
         empty = [name for name, history in histories.items() if not history]
         if empty or not histories:
             raise ValueError(f"histories must not be empty: {empty or 'there are none'}.")

@@ -28,6 +28,13 @@ class NoiseBudgetDisplay:
         Bits by which the largest error stays below the limit.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from fhe_estimators.inspection import NoiseBudgetDisplay
+    >>> display = NoiseBudgetDisplay.from_predictions([1e-5, -2e-5, 2**-11], predicted_std=2e-5)
+    >>> display.bits_left_
+    10.0
     """
 
     def __init__(self, errors: np.ndarray, predicted_std: float, *, limit: float = 0.5):
@@ -41,8 +48,14 @@ class NoiseBudgetDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **hist_kw
             For ``ax.hist``.
+
+        Returns
+        -------
+        display : NoiseBudgetDisplay
+            With the attributes that plotting sets.
         """
         ax = new_axes(ax)
         sizes = np.abs(np.ravel(self.errors))
@@ -71,9 +84,16 @@ class NoiseBudgetDisplay:
         estimator : estimator
             Compiled, with ``backend="ckks"``; or a pipeline or search that ends in one.
         X : array-like of shape (n_rows, n_features)
+            Rows to encrypt.
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **hist_kw
             For ``ax.hist``.
+
+        Returns
+        -------
+        display : NoiseBudgetDisplay
+            With the attributes that plotting sets.
         """
         estimator, X = unwrap(estimator, X)
         require_compiled(estimator, "NoiseBudgetDisplay")
@@ -90,5 +110,24 @@ class NoiseBudgetDisplay:
     def from_predictions(
         cls, errors: Any, predicted_std: float, *, limit: float = 0.5, ax: Any = None, **hist_kw: Any
     ) -> NoiseBudgetDisplay:
-        """Draw errors that are there already, in units of ``limit``."""
+        """Draw errors that are there already.
+
+        Parameters
+        ----------
+        errors : array-like
+            Errors of decrypted sums of leaves, in integer steps.
+        predicted_std : float
+            Their standard deviation as predicted.
+        limit : float, default=0.5
+            Errors from which rounding would go wrong.
+        ax : matplotlib Axes, default=None
+            None: those of a new figure.
+        **hist_kw
+            For ``ax.hist``.
+
+        Returns
+        -------
+        display : NoiseBudgetDisplay
+            With the attributes that plotting sets.
+        """
         return cls(np.asarray(errors), predicted_std, limit=limit).plot(ax, **hist_kw)

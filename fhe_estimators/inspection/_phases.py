@@ -22,15 +22,21 @@ ONLINE_PHASES = ("encrypt", "evaluate", "decrypt")
 class Phases:
     """What encrypted prediction of some rows took.
 
-    Attributes
+    Parameters
     ----------
-    seconds : dict of str to list of float
+    n_rows : int
+        How many.
+    seconds : dict of str to list of float, default={}
         Of every run of ``"keygen"``, ``"encrypt"``, ``"first evaluate"``, ``"evaluate"`` and ``"decrypt"``. The
         client's phases include quantization, the server's the parsing of messages. Parsed evaluation keys are kept by
         the server between requests: only its first run pays.
-    n_rows : int
-    key_bytes, request_bytes, response_bytes : int
-    sums : ndarray of int64, shape (n_rows, n_scores)
+    key_bytes : int, default=0
+        Size of the evaluation keys.
+    request_bytes : int, default=0
+        Size of the encrypted rows.
+    response_bytes : int, default=0
+        Size of the encrypted scores.
+    sums : ndarray of int64, shape (n_rows, n_scores), default=None
         Decrypted sums of leaves.
     """
 
@@ -42,11 +48,28 @@ class Phases:
     sums: np.ndarray | None = None
 
     def median(self, phase: str) -> float:
-        """Median seconds of a phase."""
+        """Median seconds of a phase.
+
+        Parameters
+        ----------
+        phase : str
+            Key of `seconds`.
+
+        Returns
+        -------
+        seconds : float
+            Over all runs.
+        """
         return statistics.median(self.seconds[phase])
 
     def total(self) -> float:
-        """Median seconds of encryption, evaluation and decryption together."""
+        """Median seconds of encryption, evaluation and decryption together.
+
+        Returns
+        -------
+        seconds : float
+            What a client waits, transfer apart.
+        """
         return sum(self.median(phase) for phase in ONLINE_PHASES)
 
 
@@ -58,6 +81,7 @@ def measure_phases(estimator: Any, X: Any, *, repeat: int = 1, n_jobs: int | Non
     estimator : estimator
         Compiled.
     X : array-like of shape (n_rows, n_features)
+        Rows to predict.
     repeat : int, default=1
         Runs of every phase.
     n_jobs : int, default=None
@@ -66,6 +90,7 @@ def measure_phases(estimator: Any, X: Any, *, repeat: int = 1, n_jobs: int | Non
     Returns
     -------
     phases : Phases
+        Seconds, sizes and the decrypted sums.
     """
     require_compiled(estimator, "measure_phases")
     rows = np.asarray(estimator._validate_rows(X))

@@ -12,6 +12,8 @@ from sklearn.model_selection import cross_val_score
 from ..quantizers import resolve_quantizer
 from ._plotting import new_axes
 
+_FLOAT_MODEL = "float model"
+
 
 class QuantizationCurveDisplay:
     """A cross-validated metric against ``n_bits``, beside the float model's.
@@ -19,15 +21,31 @@ class QuantizationCurveDisplay:
     Parameters
     ----------
     n_bits : ndarray of int, shape (n_points,)
+        Bits a feature.
     scores : ndarray of shape (n_points, n_folds)
+        Of models that train on bins.
     float_scores : ndarray of shape (n_folds,)
+        Of models that train on the features themselves.
     score_name : str
+        For the axis.
     quantizer_name : str, default=None
+        For the legend.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fhe_estimators import FHEDecisionTreeClassifier
+    >>> from fhe_estimators.inspection import QuantizationCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = FHEDecisionTreeClassifier(max_depth=3, random_state=0)
+    >>> display = QuantizationCurveDisplay.from_estimator(clf, X, y, n_bits=[1, 4], cv=3)
+    >>> display.scores.mean(axis=1).round(2)
+    array([0.8 , 0.96])
     """
 
     def __init__(
@@ -51,13 +69,21 @@ class QuantizationCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **errorbar_kw
             For ``ax.errorbar``.
+
+        Returns
+        -------
+        display : QuantizationCurveDisplay
+            With the attributes that plotting sets.
         """
         ax = new_axes(ax)
         settings = {"marker": "o", "capsize": 3, "label": self.quantizer_name, **errorbar_kw}
         line = ax.errorbar(self.n_bits, self.scores.mean(axis=1), self.scores.std(axis=1), **settings)[0]
-        ax.axhline(self.float_scores.mean(), color=line.get_color(), linestyle="--", label="float model")
+        known = ax.get_legend_handles_labels()[1]
+        label = None if _FLOAT_MODEL in known else _FLOAT_MODEL
+        ax.axhline(self.float_scores.mean(), color=line.get_color(), linestyle="--", label=label)
         ax.set(xlabel="bits a feature", ylabel=self.score_name, xticks=self.n_bits)
         ax.grid(alpha=0.3)
         ax.legend()
@@ -86,16 +112,28 @@ class QuantizationCurveDisplay:
         estimator : estimator
             Of this library; need not be fitted. Its own quantizer is replaced.
         X : array-like of shape (n_rows, n_features)
+            Rows.
         y : array-like of shape (n_rows,)
+            Targets.
         n_bits : sequence of int, default=range(1, 10)
+            Bits a feature.
         quantizer : {"uniform", "quantile"}, default="uniform"
+            How bins are cut.
         scoring : str, default=None
             None: accuracy, or R2.
-        cv, n_jobs
+        cv : int, cross-validation generator or iterable, default=5
             As in `sklearn.model_selection.cross_val_score`.
+        n_jobs : int, default=None
+            Processes over folds.
         ax : matplotlib Axes, default=None
+            None: those of a new figure.
         **errorbar_kw
             For ``ax.errorbar``.
+
+        Returns
+        -------
+        display : QuantizationCurveDisplay
+            With the attributes that plotting sets.
         """
         kind = type(resolve_quantizer(quantizer))
 

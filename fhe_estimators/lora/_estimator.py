@@ -114,8 +114,8 @@ class HELoRAFineTuner(BaseEstimator):
     ...                      num_attention_heads=2)
     >>> tuner = HELoRAFineTuner(LlamaForCausalLM(config), r=2, batch_size=2, max_length=8, learning_rate=1e-2)
     >>> tuner = tuner.fit([[1, 2, 3, 4], [2, 3, 4, 5]], fhe="execute")
-    >>> tuner.history_[0]["upload_bytes"], tuner.program_.describe()["verified"]
-    (0, True)
+    >>> tuner.history_[0]["upload_bytes"]  # 3 bytes a value
+    4224
     >>> len(tuner.generate([[1, 2]], max_new_tokens=3)[0])
     3
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Any
 
 import torch
@@ -40,7 +41,8 @@ class HTTPWorker:
         self._settings: dict[str, Any] = {"token": token, "timeout_seconds": timeout_seconds, "verify": verify}
         token = token or os.environ.get(TOKEN_VARIABLE)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._client = self._httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, verify=verify)
+        trusted = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+        self._client = self._httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, verify=trusted)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HTTPWorker:
         return HTTPWorker(self.name, **self._settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from ..utils import import_optional
@@ -43,6 +44,9 @@ def serve(
     """Run a worker over HTTP until interrupted."""
     uvicorn = import_optional("uvicorn", extra="serving", purpose="A worker's HTTP server")
     worker = load_worker(model, layers=layers, weight_quantizer=weight_quantizer, device=device)
-    app = create_app(worker, token=os.environ.get(TOKEN_VARIABLE), max_body_bytes=max_body_bytes)
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        print(f"{TOKEN_VARIABLE} is not set: this worker answers everybody who reaches it.", file=sys.stderr)
+    app = create_app(worker, token=token or None, max_body_bytes=max_body_bytes)
     print(f"Worker with {len(worker.digests())} layers on port {port}.", flush=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)

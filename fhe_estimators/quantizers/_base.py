@@ -46,7 +46,20 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> FeatureQuantizer:
-        """Learn the edges."""
+        """Learn the edges.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows.
+        y : None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : FeatureQuantizer
+            Fitted.
+        """
 
     @abstractmethod
     def quantize_thresholds(self, ensemble: TreeEnsemble) -> TreeEnsemble:
@@ -69,10 +82,12 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
+            Rows; NaN is allowed.
 
         Returns
         -------
         codes : ndarray of shape (n_rows, n_features), int32
+            Numbers of edges below the values; `MISSING` for NaN.
         """
         check_is_fitted(self, "edges_")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False)
@@ -85,13 +100,30 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         return codes
 
     def training_features(self, X: Any) -> np.ndarray:
-        """Codes as floats with NaN for missing, shape (n_rows, n_features): what models train on."""
+        """Codes as floats: what models train on.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows; NaN is allowed.
+
+        Returns
+        -------
+        features : ndarray of shape (n_rows, n_features), float64
+            NaN for missing values.
+        """
         codes = self.transform(X).astype(np.float64)
         codes[codes == MISSING] = np.nan
         return codes
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Fitted state as plain arrays, for archives."""
+        """Fitted state as plain arrays, for archives.
+
+        Returns
+        -------
+        arrays : dict of str to ndarray
+            For `set_arrays`.
+        """
         check_is_fitted(self, "edges_")
         return {
             "edges": np.concatenate([np.zeros(0), *self.edges_]),
@@ -99,7 +131,20 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         }
 
     def set_arrays(self, arrays: dict[str, np.ndarray], input_dtype: str) -> FeatureQuantizer:
-        """Restore the state written by `to_arrays`."""
+        """Restore the state written by `to_arrays`.
+
+        Parameters
+        ----------
+        arrays : dict of str to ndarray
+            From `to_arrays`.
+        input_dtype : {"float32", "float64"}
+            For `input_dtype_`.
+
+        Returns
+        -------
+        self : FeatureQuantizer
+            Fitted.
+        """
         self.edges_ = np.split(arrays["edges"], np.cumsum(arrays["n_edges"])[:-1])
         self.n_features_in_ = len(self.edges_)
         self.input_dtype_ = input_dtype
@@ -135,7 +180,20 @@ class DataQuantizer(FeatureQuantizer):
         """Edges, shape (n_edges,), of one feature's non-missing, finite values."""
 
     def fit(self, X: Any, y: Any = None) -> DataQuantizer:
-        """Learn the edges from ``X``, array-like of shape (n_rows, n_features), NaN allowed."""
+        """Learn the edges from data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows; NaN is allowed.
+        y : None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : DataQuantizer
+            Fitted.
+        """
         if not isinstance(self.n_bits, (int, np.integer)) or not 1 <= self.n_bits <= 16:
             raise ValueError(f"n_bits must be an integer from 1 to 16, got {self.n_bits!r}.")
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")

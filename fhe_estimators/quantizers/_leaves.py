@@ -15,7 +15,20 @@ WORST_SCORE_ERROR = 1e-4
 
 
 def score_bits_for(ensemble: TreeEnsemble, score_error: float) -> int:
-    """Bits of a leaf sum for which rounding every leaf costs at most ``score_error`` of the range."""
+    """Bits of a sum of leaves for which rounding costs little.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        Float leaf values.
+    score_error : float
+        What the rounding of all leaves may cost at most, as a fraction of the range of a score.
+
+    Returns
+    -------
+    score_bits : int
+        For `quantize_leaves`.
+    """
     trees_per_score = np.bincount(ensemble.tree_columns).max()
     return int(np.ceil(np.log2(trees_per_score / 2 / score_error)))
 
@@ -46,9 +59,21 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
 
 
 def score_error_bound(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> np.ndarray:
-    """Largest difference between a float and a quantized score, shape (n_scores,): the rounding of leaves.
+    """Largest difference between a float and a quantized score: the rounding of leaves.
 
     The sum over trees of the largest rounding error of any leaf of the tree.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        Float leaf values.
+    quantized : TreeEnsemble
+        The same trees, from `quantize_leaves`.
+
+    Returns
+    -------
+    bound : ndarray of shape (n_scores,)
+        In units of the scores.
     """
     rounding = np.abs(quantized.value / quantized.score_scale - ensemble.value).max(axis=1)
     rounding[ensemble.is_leaf == 0] = 0.0

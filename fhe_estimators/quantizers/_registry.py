@@ -15,7 +15,18 @@ QUANTIZERS: dict[str, type[FeatureQuantizer]] = {
 
 
 def resolve_quantizer(quantizer: str | FeatureQuantizer) -> FeatureQuantizer:
-    """An unfitted quantizer from a name or a (cloned) instance."""
+    """Quantizer, not fitted, from a name or an instance.
+
+    Parameters
+    ----------
+    quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer
+        An instance is cloned.
+
+    Returns
+    -------
+    quantizer : FeatureQuantizer
+        Not fitted.
+    """
     if isinstance(quantizer, FeatureQuantizer):
         return clone(quantizer)
     if isinstance(quantizer, str) and quantizer in QUANTIZERS:

@@ -27,6 +27,20 @@ class ThresholdQuantizer(FeatureQuantizer):
     edges_ : list of n_features ndarrays
         An edge ``e`` stands for the test ``x > e``. A strict threshold ``x < t`` is stored as the
         largest number of the input type below ``t``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from fhe_estimators.ensembles import ensemble_from_model
+    >>> from fhe_estimators.quantizers import ThresholdQuantizer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> tree = DecisionTreeClassifier(max_depth=2, max_features=1, random_state=0).fit(X, y)
+    >>> quantizer = ThresholdQuantizer(ensemble_from_model(tree)).fit()
+    >>> [edges.round(2).tolist() for edges in quantizer.edges_]
+    [[], [3.35, 3.85], [4.75], []]
+    >>> quantizer.transform(X[:1])  # 5.1, 3.5, 1.4, 0.2
+    array([[0, 1, 0, 0]], dtype=int32)
     """
 
     name = "threshold"
@@ -37,7 +51,18 @@ class ThresholdQuantizer(FeatureQuantizer):
         self.ensemble = ensemble
 
     def fit(self, X: Any = None, y: Any = None) -> ThresholdQuantizer:
-        """Read the edges off the ensemble; ``X`` and ``y`` are ignored."""
+        """Read the edges off the ensemble.
+
+        Parameters
+        ----------
+        X, y : None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : ThresholdQuantizer
+            Fitted.
+        """
         if not isinstance(self.ensemble, TreeEnsemble):
             raise ValueError(
                 "ThresholdQuantizer needs ensemble=, a TreeEnsemble (see ensemble_from_model); "

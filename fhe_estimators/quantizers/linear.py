@@ -24,6 +24,16 @@ class LinearQuantizer:
     activations : {None, "static-tensor", "dynamic-tensor", "dynamic-token"}, default=None
         Round inputs to 8 bits, with a scale from calibration, of each input, or of each token. None leaves them as they
         are: the `lwe` engine needs no quantized inputs. Gradients pass straight through.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fhe_estimators.quantizers.linear import LinearQuantizer
+    >>> integers, scales = LinearQuantizer().quantize_weights(torch.tensor([[127.0, -50.0], [0.0, 254.0]]))
+    >>> integers.tolist()
+    [[127, -50], [0, 127]]
+    >>> scales.tolist()
+    [1.0, 2.0]
     """
 
     n_limbs: int = 1
@@ -36,6 +46,7 @@ class LinearQuantizer:
         Parameters
         ----------
         weights : tensor of floats, shape (n_outputs, n_inputs)
+            Of a linear layer, as PyTorch holds them.
 
         Returns
         -------
@@ -57,13 +68,19 @@ class LinearQuantizer:
         return torch.cat([(integers - lower) >> 8, lower]).to(torch.int8), torch.cat([256 * scales, scales])
 
     def quantize_inputs(self, inputs: torch.Tensor, static_largest: float | None = None) -> torch.Tensor:
-        """Inputs rounded to 8 bits (as floats), shape (n_tokens, n_inputs).
+        """Inputs rounded to 8 bits, or as they are if `activations` is None.
 
         Parameters
         ----------
-        inputs : tensor, shape (n_tokens, n_inputs)
+        inputs : tensor of floats, shape (n_tokens, n_inputs)
+            Of a linear layer.
         static_largest : float, default=None
             Largest absolute input seen in calibration, for ``"static-tensor"``.
+
+        Returns
+        -------
+        rounded : tensor of floats, shape (n_tokens, n_inputs)
+            Multiples of a scale.
         """
         if self.activations is None:
             return inputs
@@ -91,7 +108,18 @@ LINEAR_QUANTIZERS = {
 
 
 def resolve_linear_quantizer(weight_quantizer: str | LinearQuantizer) -> LinearQuantizer:
-    """A quantizer from its name, or as it is."""
+    """Quantizer of linear layers from its name, or as it is.
+
+    Parameters
+    ----------
+    weight_quantizer : str or LinearQuantizer
+        A key of `LINEAR_QUANTIZERS`, or an instance.
+
+    Returns
+    -------
+    quantizer : LinearQuantizer
+        The instance, or the one of that name.
+    """
     if isinstance(weight_quantizer, LinearQuantizer):
         return weight_quantizer
     if weight_quantizer not in LINEAR_QUANTIZERS:

@@ -58,6 +58,18 @@ class FHEClient:
     def load(cls, path: str | os.PathLike, *, verbose: int = 0) -> FHEClient:
         """Read an archive written by an estimator's ``save_client``.
 
+        Parameters
+        ----------
+        path : path-like
+            Of the archive.
+        verbose : int, default=0
+            Progress bars if positive.
+
+        Returns
+        -------
+        client : FHEClient
+            Without keys yet.
+
         Raises
         ------
         ProtocolError
@@ -66,7 +78,13 @@ class FHEClient:
         return cls(load_client_archive(path), verbose=verbose)
 
     def generate_keys(self) -> bytes:
-        """Make fresh keys; the secret one stays in this object, the evaluation keys are returned."""
+        """Make fresh keys; the secret one stays in this object.
+
+        Returns
+        -------
+        evaluation_keys : bytes
+            Public, for the server.
+        """
         return self._client.generate_keys()
 
     @property
@@ -100,7 +118,9 @@ class FHEClient:
         Parameters
         ----------
         path : path-like
+            Of the file.
         password : str
+            The one it was written with.
 
         Raises
         ------
@@ -122,6 +142,7 @@ class FHEClient:
         Returns
         -------
         request : bytes
+            For `FHEServer.run`.
         """
         quantizer = self._model.quantizer
         codes = quantizer.transform(X)  # checks the names and the number of columns
@@ -129,7 +150,17 @@ class FHEClient:
         return self._client.encrypt(codes)
 
     def decrypt_predict(self, response: bytes) -> np.ndarray:
-        """What the estimator's ``predict`` returns: labels, values, or +1 and -1 of an outlier detector.
+        """What the estimator's ``predict`` returns.
+
+        Parameters
+        ----------
+        response : bytes
+            From the server.
+
+        Returns
+        -------
+        predictions : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Labels, values, or +1 and -1 of an outlier detector.
 
         Raises
         ------
@@ -146,13 +177,35 @@ class FHEClient:
         return link.values(scores)
 
     def decrypt_proba(self, response: bytes) -> np.ndarray | list[np.ndarray]:
-        """What a classifier's ``predict_proba`` returns."""
+        """What a classifier's ``predict_proba`` returns.
+
+        Parameters
+        ----------
+        response : bytes
+            From the server.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+            A list, one an output, for multi-output models.
+        """
         if self.classes_ is None:
             raise AttributeError("decrypt_proba is for classifiers: use decrypt_predict or decrypt_scores.")
         return self._model.link.probabilities(self._scores(response))
 
     def decrypt_scores(self, response: bytes) -> np.ndarray:
-        """What ``decision_function`` returns; of a regressor, its scores before the link function."""
+        """What ``decision_function`` returns; of a regressor, its scores before the link function.
+
+        Parameters
+        ----------
+        response : bytes
+            From the server.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,) or (n_rows, n_classes)
+            Margins, probabilities or values, as the model has them.
+        """
         return self._model.link.decision(self._scores(response))
 
     def _scores(self, response: bytes) -> np.ndarray:

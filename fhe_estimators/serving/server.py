@@ -40,6 +40,20 @@ class FHEServer:
     def load(cls, path: str | os.PathLike, *, n_jobs: int | None = None, verbose: int = 0) -> FHEServer:
         """Read an archive written by an estimator's ``save_server``.
 
+        Parameters
+        ----------
+        path : path-like
+            Of the archive.
+        n_jobs : int, default=None
+            Processes over the batches of a request.
+        verbose : int, default=0
+            Progress bars if positive.
+
+        Returns
+        -------
+        server : FHEServer
+            Ready to `run`.
+
         Raises
         ------
         ProtocolError
@@ -72,5 +86,11 @@ class FHEServer:
         return self._evaluator.run(request, evaluation_keys)
 
     def describe(self) -> dict[str, Any]:
-        """Security, sizes and costs, as ``program_.describe()``."""
+        """Security, sizes and costs, as ``program_.describe()``.
+
+        Returns
+        -------
+        facts : dict
+            Of plain values.
+        """
         return self.program.describe()

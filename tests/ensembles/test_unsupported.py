@@ -82,14 +82,6 @@ def test_a_ranker_is_refused():
         ensemble_from_model(ranker)
 
 
-@pytest.mark.parametrize("booster", [XGBClassifier, LGBMClassifier])
-def test_a_bare_booster_is_refused(booster):
-    model = booster(**SMALL).fit(X, y)
-    bare = model.get_booster() if booster is XGBClassifier else model.booster_
-    with pytest.raises((UnsupportedModelError, TypeError)):
-        ensemble_from_model(bare)
-
-
 @pytest.mark.parametrize("model", [RandomForestClassifier(), XGBClassifier(), LGBMClassifier()], ids=str)
 def test_an_unfitted_model_is_refused(model):
     with pytest.raises(NotFittedError):

@@ -101,3 +101,47 @@ def test_clone_and_refit(classification):
     clf = clone(FHEClassifier.from_fitted(DecisionTreeClassifier(max_depth=2).fit(X, y), backend="clear"))
     assert not hasattr(clf, "estimator_")
     assert clf.fit(X, y).estimator_ is not clf.estimator
+
+
+def saved_and_read(model, folder):
+    """The booster of a fitted model, through the library's own file."""
+    if hasattr(model, "get_booster"):
+        model.save_model(folder / "model.json")
+        return pytest.importorskip("xgboost").Booster(model_file=folder / "model.json")
+    model.booster_.save_model(folder / "model.txt")
+    return pytest.importorskip("lightgbm").Booster(model_file=folder / "model.txt")
+
+
+@pytest.mark.parametrize("make", [xgboost_classifier, lightgbm_classifier])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_boosters_of_classifiers(make, n_classes, classification, tmp_path):
+    X, y = classification[0].copy(), classification[1] % n_classes
+    X[::5, 0] = np.nan
+    model = make().fit(X, y)
+    clf = FHEClassifier.from_fitted(saved_and_read(model, tmp_path), backend="clear").compile()
+    assert clf.classes_.tolist() == list(range(n_classes)) and clf.n_features_in_ == 6
+    np.testing.assert_array_equal(clf.predict(X, fhe="execute"), model.predict(X))
+    np.testing.assert_allclose(clf.predict_proba(X, fhe="execute"), model.predict_proba(X), atol=1e-4)
+    np.testing.assert_array_equal(clf.estimator_.predict(X), model.predict(X))
+    np.testing.assert_allclose(clf.estimator_.predict_proba(X), model.predict_proba(X))
+    assert clone(clf).estimator is not clf.estimator
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_boosters_of_regressors(library, regression, tmp_path):
+    module = pytest.importorskip(library)
+    model = module.XGBRegressor if library == "xgboost" else module.LGBMRegressor
+    model = model(n_estimators=4, max_depth=2).fit(*regression)
+    X, y = regression
+    reg = FHERegressor.from_fitted(saved_and_read(model, tmp_path), backend="clear").compile()
+    np.testing.assert_allclose(reg.predict(X, fhe="execute"), model.predict(X), atol=1e-4 * np.ptp(y))
+    np.testing.assert_allclose(reg.estimator_.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match="needs a classifier"):
+        FHEClassifier.from_fitted(saved_and_read(model, tmp_path), backend="clear")
+
+
+def test_a_lightgbm_booster_is_not_trained_again(classification, tmp_path):
+    model = lightgbm_classifier().fit(*classification)
+    clf = FHEClassifier.from_fitted(saved_and_read(model, tmp_path), backend="clear")
+    with pytest.raises(TypeError, match="pass an unfitted LGBMClassifier"):
+        clf.fit(*classification)

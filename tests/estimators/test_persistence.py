@@ -29,11 +29,11 @@ def test_the_client_stays_behind(round_trip, backend, classification):
     X, y = classification
     clf = small(module.FHEDecisionTreeClassifier, backend=backend).fit(X, y).compile()
     expected = clf.predict(X[:5], fhe="execute")
-    assert "_process_client" in vars(clf)
+    assert "_process_parties" in vars(clf)
     restored = round_trip(clf)
-    assert "_process_client" not in vars(restored) and "_process_client" in vars(clf)
+    assert "_process_parties" not in vars(restored) and "_process_parties" in vars(clf)
     np.testing.assert_array_equal(restored.predict(X[:5], fhe="execute"), expected)
-    assert restored._client() is not clf._client()
+    assert restored._two_parties()[0] is not clf._two_parties()[0]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -45,7 +45,7 @@ def test_a_pickle_does_not_change_with_keys(backend, classification):
     clf.predict(X[:5], fhe="execute")
     after = pickle.dumps(clf)
     assert len(after) == len(before)
-    for secret in secrets_of(clf._client()):
+    for secret in secrets_of(clf._two_parties()[0]):
         assert secret not in after
 
 
@@ -60,26 +60,26 @@ def secrets_of(client):
 def test_a_client_refuses_to_be_pickled(backend, classification):
     clf = small(module.FHEDecisionTreeClassifier, backend=backend).fit(*classification).compile()
     with pytest.raises(TypeError, match="secret key and cannot be pickled"):
-        pickle.dumps(clf._client())
+        pickle.dumps(clf._two_parties()[0])
 
 
 def test_keys_are_made_once_and_renewed_with_the_program(classification):
     X, y = classification
     clf = small(module.FHEDecisionTreeClassifier).fit(X, y).compile()
     clf.predict(X, fhe="execute")
-    client = clf._client()
+    client = clf._two_parties()[0]
     clf.predict(X, fhe="execute")
-    assert clf._client() is client
-    assert clf.compile()._client() is not client
-    assert "_process_client" not in vars(clone(clf))
+    assert clf._two_parties()[0] is client
+    assert clf.compile()._two_parties()[0] is not client
+    assert "_process_parties" not in vars(clone(clf))
 
 
 def test_another_process_makes_its_own_keys(classification, monkeypatch):
     X, y = classification
     clf = small(module.FHEDecisionTreeClassifier).fit(X, y).compile()
-    client = clf._client()
+    client = clf._two_parties()[0]
     monkeypatch.setattr("os.getpid", lambda: -1)
-    assert clf._client() is not client
+    assert clf._two_parties()[0] is not client
 
 
 @pytest.mark.parametrize("estimator_class", ESTIMATORS)

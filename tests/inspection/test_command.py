@@ -38,6 +38,22 @@ def test_regressors(tmp_path, capsys):
     assert "r2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_lightgbm_files(kind, tmp_path, table, capsys):
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y, rows = table
+    model = lightgbm.LGBMClassifier if kind == "classifier" else lightgbm.LGBMRegressor
+    model(n_estimators=3, max_depth=2, verbosity=-1).fit(X, y).booster_.save_model(tmp_path / "model.txt")
+    command = ["compare", str(tmp_path / "model.txt"), str(rows), "--target", "benign", "--rows", "50"]
+    assert main([*command, "--backend", "clear"]) == 0
+    printed = capsys.readouterr().out
+    assert "50 of 50" in printed
+    assert ("roc_auc" if kind == "classifier" else "r2") in printed
+    (tmp_path / "model.txt").write_text("no trees")
+    assert main(command) == 1
+    assert "no file that LightGBM" in capsys.readouterr().err
+
+
 def test_skops_files(tmp_path, table, capsys):
     skops = pytest.importorskip("skops.io")
     X, y, rows = table

@@ -71,9 +71,10 @@ class CKKSEvaluator(Evaluator):
 
     def _parse_keys(self, message: bytes) -> PublicKeys:
         """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
-        if self._key_cache is None or self._key_cache[0] != message:
-            self._key_cache = message, PublicKeys(self.program, message)
-        return self._key_cache[1]
+        cached = self._key_cache  # read once: another thread may replace it
+        if cached is None or cached[0] != message:
+            cached = self._key_cache = message, PublicKeys(self.program, message)
+        return cached[1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_key_cache": None}

@@ -50,11 +50,12 @@ class TFHEEvaluator(Evaluator):
 
     def _parse_keys(self, message: bytes) -> tuple[dict[str, Any], Any]:
         """Evaluation keys for Concrete; the last ones are kept, since a client sends many requests."""
-        if self._key_cache is None or self._key_cache[0] != message:
+        cached = self._key_cache  # read once: another thread may replace it
+        if cached is None or cached[0] != message:
             header, blobs = unpack_message("evaluation_keys", message)
             keys = load_concrete().EvaluationKeys.deserialize(bytes(blobs[0])) if blobs else None
-            self._key_cache = message, header, keys
-        return self._key_cache[1:]
+            cached = self._key_cache = message, header, keys
+        return cached[1:]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_key_cache": None}
