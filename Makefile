@@ -56,7 +56,8 @@ format: $(READY) ## rewrite the sources in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(DOCS_READY) ## the documentation, in docs/_build/html; warnings are errors
+docs: $(DOCS_READY) ## the documentation, in docs/_build/html, with all examples run; warnings are errors
+	@$(BIN)/python -m benchmarks.data --gallery
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
@@ -65,4 +66,4 @@ bench: $(BENCH_READY) ## the figures of the README (minutes; fetches data sets)
 	@$(BIN)/python -m benchmarks.scaling
 
 clean: ## remove everything that make created
-	rm -rf .venv docs/_build docs/api build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv docs/_build docs/api docs/auto_examples build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
