@@ -7,7 +7,7 @@ import torch
 from ..backends.lwe import LWEParameters, NoiseModel
 from ..backends.lwe.client import LWEClient
 from ..backends.lwe.hints import HintCache
-from ..backends.lwe.noise import scales_of
+from ..backends.lwe.noise import inverse_scales, scales_of
 from ._costs import Costs
 from ._layers import FrozenLayer
 from ._pool import WorkerPool
@@ -64,7 +64,9 @@ class SimulatedProducts(ClearProducts):
         norms = layer.norms[direction]
         scales = scales_of(values, self.noise.largest_scale(norms))
         products = super()._multiply(layer, direction, values, output_scales)
-        deviations = (self.noise.output_deviation(norms).to(values.device) * output_scales)[None] / scales[:, None]
+        deviations = torch.outer(
+            inverse_scales(scales), self.noise.output_deviation(norms).to(values.device) * output_scales
+        )
         noise = torch.randn(products.shape, generator=self.generator, device=values.device)
         return torch.addcmul(products, noise, deviations)
 

@@ -10,7 +10,7 @@ import torch
 from ...exceptions import ProtocolError
 from ._kernels import client_kernels
 from ._randomness import new_key, public_matrix, ternary_secret
-from .noise import NoiseModel, WeightNorms, scales_of
+from .noise import NoiseModel, WeightNorms, inverse_scales, scales_of
 from .parameters import KEY_BYTES, WORD_BITS, LWEParameters
 
 
@@ -140,6 +140,6 @@ class LWEClient:
             )
         factors = output_scales * 2.0 ** -(WORD_BITS - self.parameters.modulus_bits)
         degree = self.parameters.ring_degree
-        blocks = zip(secrets.take(), wire.split(degree), (1 / secrets.scales).split(degree), strict=True)
+        blocks = zip(secrets.take(), wire.split(degree), inverse_scales(secrets.scales).split(degree), strict=True)
         parts = [self._kernels.decrypt(hint_spectra, secret, part, factors, scales) for secret, part, scales in blocks]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -166,5 +166,14 @@ def scales_of(values: torch.Tensor, largest_scale: float) -> torch.Tensor:
     return (largest_scale / lengths).clamp(max=_LARGEST_ALPHA).to(torch.float32)
 
 
+def inverse_scales(scales: torch.Tensor) -> torch.Tensor:
+    """What decrypted tokens are multiplied by: ``1 / alpha``, and 0 where there was nothing but zeros to encrypt.
+
+    The noise of such a token is known to be noise, and it is so small that products with it are denormal numbers, with
+    which processors are many times slower.
+    """
+    return torch.where(scales < _LARGEST_ALPHA, 1 / scales, 0.0)
+
+
 #: Keeps alpha and its inverse within the range of float32, whatever tiny numbers a token holds.
 _LARGEST_ALPHA = 1e30

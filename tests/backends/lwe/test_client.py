@@ -65,8 +65,11 @@ def test_twice_the_largest_scale_would_wrap():
 
 def test_zero_tokens_decrypt_to_zero():
     client, matrix, norms, hint = setting()
-    found, _, _ = product(client, matrix, norms, hint, torch.zeros(64, 96))
-    assert found.abs().max() < 1e-20
+    values = torch.randn(64, 96)
+    values[::3] = 0
+    found, _, _ = product(client, matrix, norms, hint, values)
+    assert not found[::3].any()  # not even tiny: products of tiny numbers are denormal, and slow
+    assert found[1::3].any(dim=1).all()
 
 
 def test_more_tokens_than_the_ring_has_are_encrypted_in_blocks_with_secrets_of_their_own():
