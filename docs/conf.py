@@ -22,8 +22,12 @@ autodoc_typehints = "none"
 default_role = "code"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "results/*.md"]
+toc_object_entries_show_parents = "hide"  # "compile()", not "FHERandomForestClassifier.compile()"
 html_theme = "pydata_sphinx_theme"
 html_title = "fhe_estimators"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_js_files = ["scroll_hint.js"]
 html_sidebars = {"*": []}  # top-level pages have no section to navigate
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
 
