@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from fhe_estimators import HELoRAFineTuner
-from fhe_estimators.lora._costs import Costs
-from fhe_estimators.lora._models import load_model, load_tokenizer, pad_token
+from fhe_estimators.lora.client.loading import load_model
+from fhe_estimators.lora.costs import Costs
+from fhe_estimators.lora.model.loading import load_tokenizer, pad_token
 
 from .data._language import smollm2_folder
 

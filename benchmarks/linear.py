@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from fhe_estimators.backends.lwe import WeightNorms, select_parameters
-from fhe_estimators.backends.lwe.client import LWEClient
-from fhe_estimators.backends.lwe.verification import ProductCheck
+from fhe_estimators.backends.lwe.client.encryption import LWEClient
+from fhe_estimators.backends.lwe.client.verification import ProductCheck
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
 from fhe_estimators.quantizers.linear import LINEAR_QUANTIZERS
 

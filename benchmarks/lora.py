@@ -128,7 +128,7 @@ def llama_1b(n_tokens: int, repeat: int) -> dict[str, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from fhe_estimators.backends.lwe import LWEBackend
-    from fhe_estimators.lora._compiled import CompiledModel, compile_model
+    from fhe_estimators.lora.client.split_model import CompiledModel, compile_model
     from fhe_estimators.quantizers.linear import LINEAR_QUANTIZERS
 
     config = LlamaConfig(

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = options.pop("command")
     try:
         if command == "split":
-            from .lora._split_command import split
+            from .lora.client.split_command import split
 
             split(**options)
         elif command == "compare":
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             compare(**options)
         else:
-            from .lora._serve import serve
+            from .lora.worker.serve_command import serve
 
             serve(**options)
     except (FHEError, ValueError, OSError) as error:

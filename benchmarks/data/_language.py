@@ -28,7 +28,7 @@ def _convert(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from fhe_estimators.lora._models import forget_quantization
+    from fhe_estimators.lora.model.loading import forget_quantization
 
     options: dict[str, Any] = {"gguf_file": file.name}
     model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)

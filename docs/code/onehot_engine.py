@@ -9,8 +9,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fhe_estimators.backends import SECURITY_BITS, Backend, Client, ClientSpec, Evaluator, Program, check_ring_security
-from fhe_estimators.backends._digest import program_digest
-from fhe_estimators.backends._messages import pack_message, unpack_client_keys, unpack_message
+from fhe_estimators.backends.messages import pack_message, program_digest, unpack_client_keys, unpack_message
 from fhe_estimators.ensembles import Link, TreeEnsemble, decision_leaves, sum_leaves
 from fhe_estimators.exceptions import DecryptionError, KeyMismatchError, ParameterSelectionError, ProtocolError
 from fhe_estimators.quantizers import quantize_leaves

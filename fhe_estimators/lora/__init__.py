@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ..utils import import_optional
 
 if TYPE_CHECKING:
-    from ._estimator import HELoRAFineTuner
-    from ._remote_worker import HTTPWorker
-    from ._worker import LocalWorker
+    from .client.http import HTTPWorker
+    from .estimator import HELoRAFineTuner
+    from .worker.worker import LocalWorker
 
 __all__ = ["HELoRAFineTuner", "HTTPWorker", "LocalWorker"]
 
-_MODULES = {"HELoRAFineTuner": "._estimator", "HTTPWorker": "._remote_worker", "LocalWorker": "._worker"}
+_MODULES = {"HELoRAFineTuner": ".estimator", "HTTPWorker": ".client.http", "LocalWorker": ".worker.worker"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
-from ._models import TASKS
+from .model.loading import TASKS
 
 _LEAST = {
     "r": 1,

@@ -1,13 +1,7 @@
 """Features and leaf values to integers."""
 
 from ._base import DataQuantizer, FeatureQuantizer
-from ._leaves import (
-    TARGET_SCORE_ERROR,
-    WORST_SCORE_ERROR,
-    quantize_leaves,
-    score_bits_for,
-    score_error_bound,
-)
+from ._leaves import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, quantize_leaves, score_bits_for, score_error_bound
 from ._quantile import QuantileQuantizer
 from ._registry import QUANTIZERS, resolve_quantizer
 from ._threshold import ThresholdQuantizer

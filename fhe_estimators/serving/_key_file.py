@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from ..backends._messages import pack_message, unpack_message
+from ..backends.messages import pack_message, unpack_message
 from ..exceptions import ProtocolError
 from ._container import replacing
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fhe_estimators.backends import resolve_backend
-from fhe_estimators.backends._messages import pack_message, unpack_message
+from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.exceptions import FHEError, KeyMismatchError, ProtocolError
 from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer, UniformQuantizer

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.backends import _messages
-from fhe_estimators.backends._messages import pack_message, unpack_message
+from fhe_estimators.backends import messages as _messages
+from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import ProtocolError
 
 MESSAGE = pack_message("request", {"n_rows": 3}, [b"abc", b"", b"0123456789"])

@@ -57,7 +57,7 @@ def test_engines_and_clients_are_imported_on_demand(module):
     code = (
         f"import sys, {module}; "
         "heavy = {'tenseal', 'torch', 'xgboost', 'lightgbm', 'concrete'} & set(sys.modules); "
-        "parts = [m for m in sys.modules if m.startswith('fhe_estimators.backends.') and m.endswith('.client')]; "
+        "parts = [m for m in sys.modules if m.startswith('fhe_estimators.backends.') and 'client' in m.split('.')]; "
         "assert not heavy and not parts, (heavy, parts)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

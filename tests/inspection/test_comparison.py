@@ -13,7 +13,7 @@ from fhe_estimators import (
     FHEIsolationForest,
     FHERandomForestRegressor,
 )
-from fhe_estimators.backends.ckks.evaluator import CKKSEvaluator
+from fhe_estimators.backends.ckks.evaluator.requests import CKKSEvaluator
 from fhe_estimators.exceptions import NotCompiledError
 from fhe_estimators.inspection import compare_with_cleartext
 

@@ -226,7 +226,7 @@ class TestBadInput:
             HELoRAFineTuner(42).compile()
 
     def test_models_without_linear_layers_or_with_shared_ones(self, llama):
-        from fhe_estimators.lora._splitting import find_groups
+        from fhe_estimators.lora.model.groups import find_groups
 
         with pytest.raises(UnsupportedModelError, match=r"no nn\.Linear"):
             find_groups(torch.nn.Sequential(torch.nn.Embedding(3, 4)))

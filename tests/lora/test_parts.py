@@ -15,10 +15,10 @@ from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.cli import main
 from fhe_estimators.exceptions import ProtocolError, WorkerError
 from fhe_estimators.lora import LocalWorker
-from fhe_estimators.lora._compiled import compile_model
-from fhe_estimators.lora._models import load_model
-from fhe_estimators.lora._parts import save_parts
-from fhe_estimators.lora._worker_part import block_selector, load_worker_part
+from fhe_estimators.lora.client.checkpoint_part import save_parts
+from fhe_estimators.lora.client.loading import load_model
+from fhe_estimators.lora.client.split_model import compile_model
+from fhe_estimators.lora.worker.checkpoint_part import block_selector, load_worker_part
 from fhe_estimators.quantizers.linear import resolve_linear_quantizer
 
 from .conftest import make_model
@@ -140,10 +140,10 @@ def test_the_command_splits_a_model_without_a_tokenizer(tmp_path, sequences):
 
 def test_a_worker_loads_no_client_code(parts):
     code = (
-        "import sys; from fhe_estimators.lora import _serve; "
-        f"_serve.load_worker({str(parts / 'workers')!r}); "
-        "bad = [m for m in sys.modules if m.startswith('fhe_estimators') and m.rpartition('.')[2] in "
-        "('client', 'verification', '_layers', '_products', '_estimator')]; print(bad); assert not bad"
+        "import sys; from fhe_estimators.lora.worker import serve_command; "
+        f"serve_command.load_worker({str(parts / 'workers')!r}); "
+        "bad = [m for m in sys.modules if m.startswith('fhe_estimators') and 'client' in m.split('.')]; "
+        "print(bad); assert not bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -156,7 +156,7 @@ def test_command_line_errors_are_messages(capsys, tmp_path):
 
 
 def test_a_whole_checkpoint_serves_the_same_weights(parts, tmp_path):
-    from fhe_estimators.lora._serve import load_worker
+    from fhe_estimators.lora.worker.serve_command import load_worker
 
     make_model().save_pretrained(tmp_path)
     assert load_worker(str(tmp_path)).digests() == load_worker(str(parts / "workers")).digests()

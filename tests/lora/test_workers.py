@@ -12,8 +12,8 @@ import uvicorn
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.exceptions import ProtocolError, WorkerError, WorkerIntegrityError
 from fhe_estimators.lora import HTTPWorker, LocalWorker
-from fhe_estimators.lora._app import create_app
-from fhe_estimators.lora._wire import pack_tensor, unpack_tensor
+from fhe_estimators.lora.protocol import pack_tensor, unpack_tensor
+from fhe_estimators.lora.worker.app import create_app
 
 SETTINGS = {"max_length": 16, "learning_rate": 1e-2, "max_steps": 3}
 
@@ -235,7 +235,7 @@ class TestTensorMessages:
         ],
     )
     def test_lying_headers(self, header):
-        from fhe_estimators.backends._messages import pack_message
+        from fhe_estimators.backends.messages import pack_message
 
         with pytest.raises(ProtocolError, match="malformed"):
             unpack_tensor("product", pack_message("product", header, [bytes(6)]))

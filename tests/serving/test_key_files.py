@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from fhe_estimators import FHEDecisionTreeClassifier
-from fhe_estimators.backends._messages import pack_message, unpack_message
+from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import FHEError, KeyMismatchError, ProtocolError
 from fhe_estimators.serving import FHEClient
 from tests.serving.deployments import deploy

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from fhe_estimators import FHEGradientBoostingClassifier
-from fhe_estimators.backends._messages import pack_message, unpack_message
+from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import DecryptionError, KeyMismatchError, ProtocolError
 from fhe_estimators.serving import FHEClient, FHEServer
 
@@ -52,7 +52,7 @@ def test_the_answer_is_exact(deployment):
 def test_the_server_loads_no_code_that_decrypts(deployment):
     loaded = deployment[-1]["loaded"]
     assert "fhe_estimators.backends.ckks.evaluator" in loaded
-    assert not [name for name in loaded if name.endswith(".client")]
+    assert not [name for name in loaded if "client" in name.split(".")]
     assert not [name for name in loaded if name.startswith("fhe_estimators.estimators")]
     assert deployment[-1]["security_bits"] >= 128
 

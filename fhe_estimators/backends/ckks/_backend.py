@@ -63,10 +63,10 @@ class CKKSBackend(Backend):
 
     def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
         _require_seal()
-        return _module("evaluator").CKKSEvaluator(program, n_jobs=n_jobs, verbose=verbose)
+        return _module("evaluator.requests").CKKSEvaluator(program, n_jobs=n_jobs, verbose=verbose)
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        sums = _module("_simulation").simulate_leaf_sums(program, codes, np.random.default_rng())
+        sums = _module("simulation").simulate_leaf_sums(program, codes, np.random.default_rng())
         return np.rint(sums).astype(np.int64)
 
 

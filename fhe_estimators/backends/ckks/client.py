@@ -13,11 +13,12 @@ import tenseal.sealapi as seal
 from ...exceptions import DecryptionError, FHEError, KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Client, ClientSpec
-from .._messages import pack_message, unpack_client_keys, unpack_message
-from ._context import CKKSContext, SealFile
-from ._inputs import InputTable
-from ._packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits, rows_from_slots
+from ..messages import pack_message, unpack_client_keys, unpack_message
+from ._context import CKKSContext
+from .circuit.inputs import InputTable
+from .circuit.packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits, rows_from_slots
 from .parameters import CKKSParameters
+from .seal_file import SealFile
 
 #: A decrypted leaf sum further than this from an integer was not computed by the program.
 _INTEGER_TOLERANCE = 0.25

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...exceptions import ParameterSelectionError, ProtocolError
 from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security
-from ._noise import ERROR_STDS, MAX_ERROR, CircuitNoise, RingNoise
+from .circuit.noise import ERROR_STDS, MAX_ERROR, CircuitNoise, RingNoise
 
 #: Ring degrees worth considering; larger ones are slower than any reasonable use.
 RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -93,7 +93,7 @@ class CKKSParameters:
 
 
 def predicted_error_std(parameters: CKKSParameters, noise: CircuitNoise) -> float:
-    """Standard deviation of the error of a decrypted leaf sum, in integer steps (see `_noise`)."""
+    """Standard deviation of the error of a decrypted leaf sum, in integer steps (see `circuit.noise`)."""
     ring = RingNoise(parameters.poly_modulus_degree, parameters.coeff_modulus_bits)
     # A prime of b bits is just below 2 ** b: the scale of the bits is at least half of that.
     return noise.error_std(ring, 2.0 ** (parameters.prime_bits - 1), parameters.expansion_log2)

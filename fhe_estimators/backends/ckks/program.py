@@ -12,16 +12,16 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from .._base import ClientSpec, Program
-from .._digest import program_digest
 from .._security import SECURITY_BITS
-from ._inputs import FACTOR, TERM
-from ._noise import circuit_noise
-from ._packing import PackingPlan, conjugation_element, galois_elements
-from ._polynomial import imaginary_bounds
-from ._schedule import Schedule, schedule
-from ._sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
-from ._tests import TestTable, tests_of_ensemble
+from ..messages import program_digest
+from .circuit.comparisons import TestTable, tests_of_ensemble
+from .circuit.inputs import FACTOR, TERM
+from .circuit.levels import Schedule, schedule
+from .circuit.merged_trees import imaginary_bounds
+from .circuit.noise import circuit_noise
+from .circuit.packing import PackingPlan, conjugation_element, galois_elements
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
+from .sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
 
 #: Trees that need more comparisons in a row are of no use under encryption.
 _MAX_DEPTH = 100

@@ -8,8 +8,7 @@ import numpy as np
 
 from ...exceptions import KeyMismatchError
 from .._base import Client, ClientSpec
-from .._messages import pack_message, unpack_client_keys, unpack_message
-from ._wire import check_identity, read_matrix
+from ..messages import check_identity, pack_message, read_matrix, unpack_client_keys, unpack_message
 from .program import SUM_DTYPE, check_codes
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ...ensembles import sum_leaves
 from .._base import Evaluator
-from .._messages import pack_message, unpack_message
-from ._wire import check_identity, read_matrix
+from ..messages import check_identity, pack_message, read_matrix, unpack_message
 from .program import CODE_DTYPE, SUM_DTYPE, ClearProgram
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
 from .._base import ClientSpec, Program
-from .._digest import program_digest
+from ..messages import program_digest
 
 #: Types in which codes and leaf sums cross the wire.
 CODE_DTYPE, SUM_DTYPE = np.dtype("<i4"), np.dtype("<i8")

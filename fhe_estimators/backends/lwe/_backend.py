@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .hints import DEFAULT_MEMORY_BYTES, HintCache
+from .hint_cache import DEFAULT_MEMORY_BYTES, HintCache
 from .parameters import LWEParameters, select_parameters
 
 

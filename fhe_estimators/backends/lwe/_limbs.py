@@ -98,4 +98,6 @@ def multiply_wire(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8
 
 def compiled_loops(device: torch.device) -> ModuleType | None:
     """The module of compiled loops, or None: on another device than the CPU, and without numba."""
-    return optional_module("fhe_estimators.backends.lwe._loops", requires="numba") if device.type == "cpu" else None
+    if device.type != "cpu":
+        return None
+    return optional_module("fhe_estimators.backends.lwe._limb_loops", requires="numba")

@@ -10,7 +10,7 @@ import numpy as np
 from ...exceptions import DecryptionError, KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Client, ClientSpec
-from .._messages import pack_message, unpack_client_keys, unpack_message
+from ..messages import pack_message, unpack_client_keys, unpack_message
 from ._circuit import load_concrete
 from ._comparisons import Comparisons
 from ._digits import CodeBits

@@ -7,7 +7,7 @@ from typing import Any
 from ...exceptions import KeyMismatchError, ProtocolError
 from ...utils import progress_bar
 from .._base import Evaluator
-from .._messages import pack_message, unpack_message
+from ..messages import pack_message, unpack_message
 from ._circuit import load_concrete
 from .program import TFHEProgram
 

@@ -10,8 +10,8 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
 from .._base import ClientSpec, Program
-from .._digest import program_digest
 from .._security import SECURITY_BITS
+from ..messages import program_digest
 from ._circuit import compile_circuit
 from ._comparisons import Comparisons, distinct_comparisons
 from ._digits import CodeBits, comparison_tables

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.backends.ckks._circuit import Affine, products_of
-from fhe_estimators.backends.ckks._inputs import FACTOR
-from fhe_estimators.backends.ckks._polynomial import CONSTANT, imaginary_bounds
-from fhe_estimators.backends.ckks._schedule import factor_level, schedule
-from fhe_estimators.backends.ckks._tests import tests_of_ensemble as table_of
+from fhe_estimators.backends.ckks.circuit.comparisons import tests_of_ensemble as table_of
+from fhe_estimators.backends.ckks.circuit.inputs import FACTOR
+from fhe_estimators.backends.ckks.circuit.levels import factor_level, schedule
+from fhe_estimators.backends.ckks.circuit.merged_trees import CONSTANT, imaginary_bounds
+from fhe_estimators.backends.ckks.circuit.products import Affine, products_of
 from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
 from fhe_estimators.quantizers import quantize_leaves
 from tests.random_trees import random_ensemble

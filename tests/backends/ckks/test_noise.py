@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fhe_estimators.backends.ckks import CKKSBackend
-from fhe_estimators.backends.ckks._inputs import TERM
-from fhe_estimators.backends.ckks._noise import ERROR_STDS, MAX_ERROR
-from fhe_estimators.backends.ckks._simulation import simulate_leaf_sums
+from fhe_estimators.backends.ckks.circuit.inputs import TERM
+from fhe_estimators.backends.ckks.circuit.noise import ERROR_STDS, MAX_ERROR
 from fhe_estimators.backends.ckks.client import CKKSClient
+from fhe_estimators.backends.ckks.simulation import simulate_leaf_sums
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer
 from tests.random_trees import random_ensemble, random_rows

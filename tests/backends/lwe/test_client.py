@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fhe_estimators.backends.lwe import NoiseModel, WeightNorms, select_parameters
-from fhe_estimators.backends.lwe.client import LWEClient
-from fhe_estimators.backends.lwe.hints import HintCache
+from fhe_estimators.backends.lwe.client.encryption import LWEClient
+from fhe_estimators.backends.lwe.client.verification import ProductCheck
+from fhe_estimators.backends.lwe.hint_cache import HintCache
 from fhe_estimators.backends.lwe.noise import scales_of
-from fhe_estimators.backends.lwe.verification import ProductCheck
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
 from fhe_estimators.exceptions import NonFiniteError, ProtocolError
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from fhe_estimators.backends.lwe import select_parameters
-from fhe_estimators.backends.lwe._kernels import CompiledKernels, TorchKernels
 from fhe_estimators.backends.lwe._limbs import from_limbs, multiply_limbs, multiply_wire, to_limbs
 from fhe_estimators.backends.lwe._randomness import public_matrix, ternary_secret
-from fhe_estimators.backends.lwe._transform import NegacyclicTransform
+from fhe_estimators.backends.lwe.client.kernels import CompiledKernels, TorchKernels
+from fhe_estimators.backends.lwe.client.transform import NegacyclicTransform
 
 from . import reference
 
@@ -19,7 +19,7 @@ def kernels(kind, parameters):
     if kind == "torch":
         return TorchKernels(parameters, torch.device("cpu"))
     pytest.importorskip("numba")
-    from fhe_estimators.backends.lwe import _loops
+    from fhe_estimators.backends.lwe.client import loops as _loops
 
     return CompiledKernels(parameters, _loops)
 

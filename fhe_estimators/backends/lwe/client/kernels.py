@@ -1,0 +1,184 @@
+"""The client's arithmetic on ciphertexts: compiled loops on the CPU, PyTorch elsewhere; equal bit for bit.
+
+Randomness comes in from outside, so both can be held against known answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ....utils import optional_module
+from .._limbs import from_limbs, to_limbs
+from .._randomness import Keystream, gaussian_from_words
+from ..parameters import WIRE_BITS, WORD_BITS, LWEParameters
+from .transform import NegacyclicTransform
+
+#: Features that PyTorch transforms at a time; a multiple of the compiled loops' lanes.
+_CHUNK = 256
+_DROPPED_BITS = WORD_BITS - WIRE_BITS
+_HALF_UNIT = 1 << (_DROPPED_BITS - 1)
+
+
+class ClientKernels(Protocol):
+    """What a device offers; spectra are in a layout of its own, with features along the first axis."""
+
+    def spectra(self, polynomials: torch.Tensor, *, single: bool = False) -> torch.Tensor:
+        """Spectra of polynomials of int32, shape (n_features, rank, ring_degree); ``single``: in single precision."""
+
+    def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:
+        """Spectra of a secret, shape (rank, ring_degree)."""
+
+    def encrypt(
+        self, spectra: torch.Tensor, secret: torch.Tensor, noise_key: bytes, values: torch.Tensor, scales: torch.Tensor
+    ) -> torch.Tensor:
+        """Mask + noise + ``round(values * scales)``, in limbs of int8, shape (n_tokens, 3, n_features).
+
+        ``values`` are of float32, (n_tokens, n_features), ``scales`` of float32, (n_tokens,).
+        """
+
+    def decrypt(
+        self,
+        spectra: torch.Tensor,
+        secret: torch.Tensor,
+        wire: torch.Tensor,
+        factors: torch.Tensor,
+        scales: torch.Tensor,
+    ) -> torch.Tensor:
+        """Centred difference of ciphertexts and masks, in units of 2^-32 of the torus, times factors and scales."""
+
+
+def client_kernels(parameters: LWEParameters, device: torch.device) -> ClientKernels:
+    """The fastest kernels for a device."""
+    loops = optional_module(f"{__package__}.loops", requires="numba") if device.type == "cpu" else None
+    return TorchKernels(parameters, device) if loops is None else CompiledKernels(parameters, loops)
+
+
+def _noise_words(key: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    return Keystream(key).words(shape, np.uint16)
+
+
+def _chunks(n_features: int) -> Iterator[slice]:
+    for start in range(0, n_features, _CHUNK):
+        yield slice(start, min(start + _CHUNK, n_features))
+
+
+class TorchKernels:
+    """Kernels in PyTorch operations, for any device.
+
+    Parameters
+    ----------
+    parameters : LWEParameters
+    device : torch.device
+    """
+
+    def __init__(self, parameters: LWEParameters, device: torch.device):
+        self.parameters = parameters
+        self.device = device
+        self.transform = NegacyclicTransform(parameters.ring_degree, device)
+
+    def spectra(self, polynomials: torch.Tensor, *, single: bool = False) -> torch.Tensor:
+        spectra = self.transform.spectrum(polynomials.to(self.device))
+        return spectra.to(torch.complex64) if single else spectra
+
+    def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:
+        return self.spectra(torch.from_numpy(secret))
+
+    def _masks(self, spectra: torch.Tensor, secret: torch.Tensor, n_tokens: int) -> torch.Tensor:
+        products = (spectra * secret).sum(dim=1)
+        return self.transform.coefficients(products)[:, :n_tokens].T
+
+    def encrypt(self, spectra, secret, noise_key, values, scales):
+        n_tokens, n_features = values.shape
+        wire = torch.empty((n_tokens, 3, n_features), dtype=torch.int8, device=self.device)
+        noise = torch.from_numpy(gaussian_from_words(_noise_words(noise_key, values.shape))).to(self.device)
+        for columns in _chunks(n_features):
+            masks = self._masks(spectra[columns], secret, n_tokens)
+            messages = (values[:, columns] * scales[:, None]).round().to(torch.int64) + noise[:, columns]
+            words = masks + (messages << self.parameters.shift_bits)
+            wire[:, :, columns] = to_limbs((words + _HALF_UNIT) >> _DROPPED_BITS)
+        return wire
+
+    def decrypt(self, spectra, secret, wire, factors, scales):
+        n_tokens, _, n_features = wire.shape
+        values = torch.empty((n_tokens, n_features), dtype=torch.float32, device=self.device)
+        for columns in _chunks(n_features):
+            masks = self._masks(spectra[columns], secret, n_tokens)
+            words = (from_limbs(wire[:, :, columns]) << _DROPPED_BITS) - masks
+            centred = ((words + 2**31) & (2**32 - 1)) - 2**31
+            values[:, columns] = centred.to(torch.float32) * (factors[columns] * scales[:, None])
+        return values
+
+
+class CompiledKernels:
+    """Kernels in compiled loops on the CPU.
+
+    Parameters
+    ----------
+    parameters : LWEParameters
+    loops : module
+        `loops`.
+    """
+
+    def __init__(self, parameters: LWEParameters, loops: Any):
+        half = parameters.ring_degree // 2
+        self.parameters = parameters
+        self.loops = loops
+        self.transform = NegacyclicTransform(parameters.ring_degree)
+        self._order = torch.from_numpy(_bit_reversed(half))
+        self._constants = _twiddles(half), torch.view_as_real(self.transform.untwist).numpy()
+
+    def spectra(self, polynomials: torch.Tensor, *, single: bool = False) -> torch.Tensor:
+        """Shape (n_groups, rank, half, 2, lanes): features in groups, side by side."""
+        n_features, lanes = len(polynomials), self.loops.LANES
+        shape = (-(-n_features // lanes), self.parameters.rank, self.parameters.ring_degree // 2, 2, lanes)
+        result = torch.empty(shape, dtype=torch.float32 if single else torch.float64)
+        for start in range(0, n_features, _CHUNK):
+            found = torch.view_as_real(self.transform.spectrum(polynomials[start : start + _CHUNK])[..., self._order])
+            found = torch.nn.functional.pad(found, (0, 0, 0, 0, 0, 0, 0, -len(found) % lanes))
+            groups = found.unflatten(0, (-1, lanes)).permute(0, 2, 3, 4, 1)
+            result[start // lanes : start // lanes + len(groups)] = groups
+        return result
+
+    def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:
+        spectra = self.transform.spectrum(torch.from_numpy(secret))[..., self._order]
+        return torch.view_as_real(spectra.contiguous())
+
+    def encrypt(self, spectra, secret, noise_key, values, scales):
+        n_tokens, n_features = values.shape
+        wire = torch.empty((n_tokens, 3, n_features), dtype=torch.int8)
+        words = _noise_words(noise_key, values.shape)
+        masking, shift = self._masking(spectra, secret), self.parameters.shift_bits
+        self.loops.encrypt(*masking, words, values.numpy(), scales.numpy(), shift, wire.numpy())
+        return wire
+
+    def decrypt(self, spectra, secret, wire, factors, scales):
+        n_tokens, _, n_features = wire.shape
+        values = torch.empty((n_tokens, n_features), dtype=torch.float32)
+        masking = self._masking(spectra, secret)
+        self.loops.decrypt(*masking, wire.numpy(), factors.numpy(), scales.numpy(), values.numpy())
+        return values
+
+    def _masking(self, spectra: torch.Tensor, secret: torch.Tensor) -> tuple[np.ndarray, ...]:
+        return spectra.numpy(), secret.numpy(), *self._constants
+
+
+def _bit_reversed(length: int) -> np.ndarray:
+    order = np.zeros(1, dtype=np.int64)
+    while len(order) < length:
+        order = np.concatenate([2 * order, 2 * order + 1])
+    return order
+
+
+def _twiddles(half: int) -> np.ndarray:
+    """Roots of unity of the stage with butterflies of span n, from row 2n on."""
+    twiddles = np.zeros((2 * half, 2))
+    span = 1
+    while span < half:
+        angles = np.pi * np.arange(span) / span
+        twiddles[2 * span : 3 * span] = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        span *= 2
+    return twiddles

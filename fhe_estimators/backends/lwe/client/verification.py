@@ -1,0 +1,94 @@
+"""Checks of a worker's answers (client side).
+
+After R. Freivalds, "Probabilistic machines can use less running time", IFIP Congress 1977. For a secret random matrix
+R, the client keeps R and R W. An answer B to the ciphertexts b is right only if ``B R^T = b (R W)^T``, which costs a
+few multiplications a value instead of a row of W.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .._limbs import from_limbs, multiply_limbs, to_limbs
+from .._randomness import Keystream, new_key, public_matrix
+from ..parameters import WIRE_BITS, WORD_BITS, LWEParameters
+
+_LIMBS = 4
+#: Columns of a hint that are checked at a time.
+_CHUNK = 512
+
+
+class ProductCheck:
+    """Secret check vectors of one matrix.
+
+    A wrong answer, whatever a worker makes of it, passes with probability at most ``2 ** (1 - n_checks)`` a token;
+    an answer with a single wrong value never passes.
+
+    Parameters
+    ----------
+    matrix : tensor of int8, shape (n_inputs, n_outputs)
+        The right one: from the client's own copy of the model, when it splits it.
+    n_checks : int
+    key : bytes, default=None
+        32 secret random bytes; None for fresh ones.
+
+    Notes
+    -----
+    Differences modulo a power of two may be multiples of 2^23, which an even factor hides: each vector of uniform
+    integers catches a fixed wrong answer with probability 1/2 at least. The first vector is odd throughout, so that
+    any change of one value shows in it, and is not counted otherwise.
+    """
+
+    def __init__(self, matrix: torch.Tensor, n_checks: int, key: bytes | None = None):
+        words = Keystream(key or new_key()).words((n_checks, matrix.shape[1]), np.uint32)
+        words[0] |= 1
+        outputs = to_limbs(torch.from_numpy(words.view(np.int32)), _LIMBS).to(matrix.device)
+        inputs = from_limbs(multiply_limbs(outputs, matrix.T.contiguous())).to(torch.int32)
+        self._outputs = _side_by_side(outputs)
+        self._inputs = _side_by_side(to_limbs(inputs, _LIMBS))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What the check consists of, for the client's own storage: secret."""
+        return {"outputs": self._outputs, "inputs": self._inputs}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> ProductCheck:
+        """From what `tensors` gave."""
+        check = cls.__new__(cls)
+        check._outputs, check._inputs = tensors["outputs"], tensors["inputs"]
+        return check
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the check takes."""
+        return self._outputs.nbytes + self._inputs.nbytes
+
+    def accepts(self, wire: torch.Tensor, answer: torch.Tensor) -> bool:
+        """Whether an answer (n_tokens, 3, n_outputs) is the product of ciphertexts (n_tokens, 3, n_inputs)."""
+        difference = _inner_products(wire, self._inputs) - _inner_products(answer, self._outputs)
+        return not bool((difference & (2**WIRE_BITS - 1)).any())
+
+    def accepts_hint(self, hint: torch.Tensor, seed: bytes, parameters: LWEParameters) -> bool:
+        """Whether a hint (n_outputs, rank, ring_degree) is the matrix times the public one."""
+        public = torch.from_numpy(public_matrix(seed, parameters, 0, len(self._inputs)).view(np.int32))
+        for left, right in zip(
+            public.flatten(1).split(_CHUNK, dim=1), hint.flatten(1).split(_CHUNK, dim=1), strict=True
+        ):
+            expected = _inner_products(to_limbs(left.T, _LIMBS), self._inputs)
+            if ((_inner_products(to_limbs(right.T, _LIMBS), self._outputs) - expected) & (2**WORD_BITS - 1)).any():
+                return False
+        return True
+
+
+def _side_by_side(limbs: torch.Tensor) -> torch.Tensor:
+    """Limbs (n_vectors, n_limbs, n_features) as a matrix of int8, shape (n_features, n_vectors * n_limbs)."""
+    return limbs.flatten(0, 1).T.contiguous()
+
+
+def _inner_products(limbs: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Of rows and vectors, shape (n_rows, n_vectors), modulo 2^32 at least."""
+    products = multiply_limbs(limbs.to(vectors.device), vectors)
+    n_rows, n_limbs, _ = products.shape
+    of_vectors = from_limbs(products.reshape(n_rows * n_limbs, -1, _LIMBS).transpose(1, 2))
+    return from_limbs(of_vectors.reshape(n_rows, n_limbs, -1))

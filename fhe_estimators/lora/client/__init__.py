@@ -1,0 +1,1 @@
+"""The data owner's half: the model without its linear layers, encrypted products, adapters and checks. Secret."""

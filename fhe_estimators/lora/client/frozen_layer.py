@@ -1,0 +1,71 @@
+"""Frozen linear layers as the client knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from ...backends.lwe import WeightNorms
+from ...backends.lwe.client.verification import ProductCheck
+from ...quantizers.linear import LinearQuantizer
+from ..model.weights import DIRECTIONS, oriented, weights_digest
+
+
+@dataclass
+class FrozenLayer:
+    """A linear layer, or several that share an input, merged: the client's view.
+
+    Parameters
+    ----------
+    name : str
+    n_inputs, n_outputs : int
+    scales : tensor of float32, shape (n_limbs * n_outputs,)
+    digest : str
+        Of the weights that workers must hold.
+    norms : dict of str to WeightNorms
+        By direction.
+    quantizer : LinearQuantizer
+    weights : tensor of int8, shape (n_limbs * n_outputs, n_inputs), or None
+        None where only workers hold them.
+    checks : dict of str to ProductCheck
+        By direction; empty if answers are not verified. Secret.
+    static_largest : float or None
+        Largest input seen in calibration.
+    """
+
+    name: str
+    n_inputs: int
+    n_outputs: int
+    scales: torch.Tensor
+    digest: str
+    norms: dict[str, WeightNorms]
+    quantizer: LinearQuantizer
+    weights: torch.Tensor | None = None
+    checks: dict[str, ProductCheck] = field(default_factory=dict, repr=False)
+    static_largest: float | None = None
+
+    @classmethod
+    def quantized(cls, name: str, weights: torch.Tensor, quantizer: LinearQuantizer) -> FrozenLayer:
+        """Quantize weights of shape (n_outputs, n_inputs)."""
+        integers, scales = quantizer.quantize_weights(weights)
+        norms = {direction: WeightNorms.of(oriented(integers, direction)) for direction in DIRECTIONS}
+        return cls(
+            name, weights.shape[1], weights.shape[0], scales, weights_digest(integers), norms, quantizer, integers
+        )
+
+    def add_checks(self, n_checks: int) -> None:
+        """Make secret check vectors; needs the weights."""
+        assert self.weights is not None
+        for direction in DIRECTIONS:
+            self.checks[direction] = ProductCheck(oriented(self.weights, direction), n_checks)
+
+    def merge_limbs(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Outputs from those of the limbs, shape (n_tokens, n_outputs)."""
+        if self.quantizer.n_limbs == 1:
+            return outputs
+        return outputs.reshape(len(outputs), self.quantizer.n_limbs, self.n_outputs).sum(dim=1)
+
+    def scaled_gradients(self, gradients: torch.Tensor) -> torch.Tensor:
+        """What the integer weights are multiplied by in the backward direction."""
+        return gradients.repeat(1, self.quantizer.n_limbs) * self.scales

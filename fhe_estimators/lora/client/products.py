@@ -1,0 +1,105 @@
+"""The three ways to multiply by frozen weights: in the clear, with simulated noise, by workers on ciphertexts."""
+
+from __future__ import annotations
+
+import torch
+
+from ...backends.lwe import LWEParameters, NoiseModel
+from ...backends.lwe.client.encryption import LWEClient
+from ...backends.lwe.hint_cache import HintCache
+from ...backends.lwe.noise import inverse_scales, scales_of
+from ..costs import Costs
+from ..model.weights import BACKWARD, FORWARD, oriented
+from .frozen_layer import FrozenLayer
+from .pool import WorkerPool
+
+
+class _QuantizedProducts:
+    """What the three have in common: scales, limbs, quantized inputs."""
+
+    def forward(self, layer: FrozenLayer, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = layer.quantizer.quantize_inputs(inputs, layer.static_largest)
+        return layer.merge_limbs(self._multiply(layer, FORWARD, inputs, layer.scales))
+
+    def backward(self, layer: FrozenLayer, gradients: torch.Tensor) -> torch.Tensor:
+        # The gradient of the quantized layer itself: the scales are the client's, the integers are those of the
+        # forward product, so workers hold one copy of the weights.
+        ones = torch.ones(layer.n_inputs, device=gradients.device)
+        return self._multiply(layer, BACKWARD, layer.scaled_gradients(gradients), ones)
+
+    def _multiply(
+        self, layer: FrozenLayer, direction: str, values: torch.Tensor, output_scales: torch.Tensor
+    ) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class ClearProducts(_QuantizedProducts):
+    """Quantized weights in the clear, on the client: ``fhe="disable"``."""
+
+    def _multiply(self, layer, direction, values, output_scales):
+        if layer.weights is None:
+            raise ValueError(
+                f'Layer {layer.name} is held by workers only; use fhe="execute" (fhe="disable" and "simulate" need the '
+                "weights on the client)."
+            )
+        matrix = oriented(layer.weights, direction).to(values.device, torch.float32)
+        return (values @ matrix) * output_scales
+
+
+class SimulatedProducts(ClearProducts):
+    """`ClearProducts` plus the noise that encryption would add: ``fhe="simulate"``.
+
+    Parameters
+    ----------
+    parameters : LWEParameters
+    generator : torch.Generator
+        Of the noise, which protects nothing here.
+    """
+
+    def __init__(self, parameters: LWEParameters, generator: torch.Generator):
+        self.noise = NoiseModel(parameters)
+        self.generator = generator
+
+    def _multiply(self, layer, direction, values, output_scales):
+        norms = layer.norms[direction]
+        scales = scales_of(values, self.noise.largest_scale(norms))
+        products = super()._multiply(layer, direction, values, output_scales)
+        deviations = torch.outer(
+            inverse_scales(scales), self.noise.output_deviation(norms).to(values.device) * output_scales
+        )
+        noise = torch.randn(products.shape, generator=self.generator, device=values.device)
+        return torch.addcmul(products, noise, deviations)
+
+
+class EncryptedProducts(_QuantizedProducts):
+    """Workers multiply ciphertexts: ``fhe="execute"``.
+
+    Parameters
+    ----------
+    client : LWEClient
+    pool : WorkerPool
+    hints : HintCache
+    costs : Costs
+    """
+
+    def __init__(self, client: LWEClient, pool: WorkerPool, hints: HintCache, costs: Costs):
+        self.client = client
+        self.pool = pool
+        self.hints = hints
+        self.costs = costs
+
+    def _multiply(self, layer, direction, values, output_scales):
+        spectra = self._hint_spectra(layer, direction)
+        with self.costs.crypto():
+            wire, secrets = self.client.encrypt(values, layer.norms[direction])
+        answer = self.pool.multiply(layer, direction, wire)
+        with self.costs.crypto():
+            return self.client.decrypt(answer, secrets, spectra, output_scales)
+
+    def _hint_spectra(self, layer: FrozenLayer, direction: str) -> torch.Tensor:
+        def fetch() -> torch.Tensor:
+            hint = self.pool.hint(layer, direction, self.client.seed, self.client.parameters)
+            with self.costs.crypto():
+                return self.client.hint_spectra(hint)
+
+        return self.hints.get(f"{layer.name}/{direction}", fetch)

@@ -1,0 +1,114 @@
+"""Linear modules whose products are computed elsewhere, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from .frozen_layer import FrozenLayer
+
+
+class Products(Protocol):
+    """Who multiplies: in the clear, simulated, or workers on ciphertexts (`products`)."""
+
+    def forward(self, layer: FrozenLayer, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs (n_tokens, n_inputs) times the transposed weights, float32."""
+
+    def backward(self, layer: FrozenLayer, gradients: torch.Tensor) -> torch.Tensor:
+        """Gradients (n_tokens, n_outputs) times the weights, float32."""
+
+
+class _RemoteProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, group: RemoteGroup) -> torch.Tensor:
+        ctx.group = group
+        layer = group.layer
+        outputs = group.products.forward(layer, inputs.detach().reshape(-1, layer.n_inputs).to(torch.float32))
+        return outputs.reshape(*inputs.shape[:-1], layer.n_outputs).to(inputs.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (gradient,), layer = gradients, ctx.group.layer
+        flat = gradient.reshape(-1, layer.n_outputs).to(torch.float32)
+        inputs = ctx.group.products.backward(layer, flat)
+        return inputs.reshape(*gradient.shape[:-1], layer.n_inputs).to(gradient.dtype), None
+
+
+class RemoteGroup:
+    """Modules that multiply the same input: one upload forward, one download backward for all of them.
+
+    Parameters
+    ----------
+    layer : FrozenLayer
+        Their merged weights.
+    n_members : int
+
+    Attributes
+    ----------
+    products : Products
+        Set before use; the same for all groups of a model.
+    """
+
+    def __init__(self, layer: FrozenLayer, n_members: int):
+        self.layer = layer
+        self.n_members = n_members
+        self.products: Products
+        self._input: torch.Tensor | None = None
+        self._output: torch.Tensor | None = None
+        self._waiting = 0
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """All members' outputs side by side; computed for the first member that asks, kept for the others."""
+        if self._waiting == 0 or self._input is not inputs:
+            self._output = _RemoteProduct.apply(inputs, self)
+            self._input, self._waiting = inputs, self.n_members
+        output = self._output
+        self._waiting -= 1
+        if self._waiting == 0:
+            self._input = self._output = None
+        assert output is not None
+        return output
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RemoteGroup:
+        copied = memo[id(self)] = RemoteGroup(self.layer, self.n_members)
+        return copied
+
+
+class RemoteLinear(nn.Linear):
+    """One member of a group, in place of a linear module; it has no weights of its own.
+
+    A subclass of ``nn.Linear`` so that PEFT adds LoRA to it as to any other.
+
+    Parameters
+    ----------
+    group : RemoteGroup
+    start : int
+        Its first output in the group's.
+    out_features : int
+    bias : tensor or None
+    transposed : bool, default=False
+        It replaces GPT-2's ``Conv1D``, which keeps its weights the other way round.
+    """
+
+    def __init__(
+        self,
+        group: RemoteGroup,
+        start: int,
+        out_features: int,
+        bias: torch.Tensor | None,
+        *,
+        transposed: bool = False,
+    ):
+        nn.Module.__init__(self)
+        self.transposed = transposed
+        self.in_features, self.out_features = group.layer.n_inputs, out_features
+        self.group, self.start = group, start
+        self.weight = nn.Parameter(torch.empty(0), requires_grad=False)
+        own_bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
+        self.register_parameter("bias", own_bias)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        outputs = self.group(input)[..., self.start : self.start + self.out_features]
+        return outputs if self.bias is None else outputs + self.bias

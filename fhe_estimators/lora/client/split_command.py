@@ -1,0 +1,28 @@
+"""``fhe-estimators split``: a checkpoint in a client's and a workers' part (client side)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...backends.lwe import LWEBackend
+from ...quantizers.linear import resolve_linear_quantizer
+from ...utils import progress_bar
+from ..model.loading import CAUSAL_LM, load_tokenizer
+from .checkpoint_part import save_parts
+from .loading import load_model
+from .split_model import compile_model
+
+
+def split(model: str, out: str, *, weight_quantizer: str = "int8", verify: bool = True, verbose: int = 1) -> None:
+    """Write the client's and the workers' part of a checkpoint to ``out/client`` and ``out/workers``."""
+    loaded = load_model(model, CAUSAL_LM)
+    compile_model(
+        loaded,
+        resolve_linear_quantizer(weight_quantizer),
+        n_checks=LWEBackend().n_checks if verify else 0,
+        progress=lambda items: progress_bar(items, description="split", verbose=verbose),
+    )
+    save_parts(loaded, Path(out))
+    tokenizer = load_tokenizer(model, None)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(Path(out) / "client")

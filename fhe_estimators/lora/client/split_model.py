@@ -1,0 +1,146 @@
+"""A model whose linear layers were taken out: what `HELoRAFineTuner.compile` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from ...backends._security import SECURITY_BITS
+from ...backends.lwe import LWEBackend, LWEParameters
+from ...backends.lwe.client.encryption import LWEClient
+from ...backends.lwe.parameters import KEY_BYTES
+from ...quantizers.linear import LinearQuantizer
+from ..costs import Costs
+from ..model.groups import find_groups
+from ..protocol import Worker
+from ..worker.worker import LocalWorker
+from .frozen_layer import FrozenLayer
+from .pool import WorkerPool
+from .products import ClearProducts, EncryptedProducts, SimulatedProducts
+from .remote_linear import Products, RemoteGroup
+from .splitting import remote_groups, take_out
+
+MODES = ("disable", "simulate", "execute")
+
+
+class CompiledModel:
+    """The client's part of a model, and the ways to compute the rest.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        With its linear layers replaced.
+    backend : LWEBackend
+    parameters : LWEParameters
+    workers : sequence of Worker, or None
+        None for one in this process.
+    device : str
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        backend: LWEBackend,
+        parameters: LWEParameters,
+        workers: Sequence[Worker] | None,
+        device: str,
+    ):
+        self.model = model.to(device)
+        self.backend = backend
+        self.parameters = parameters
+        self.device = device
+        self.costs = Costs()
+        self.layers = [group.layer for group in self.groups()]
+        self._workers = workers
+        self._encrypted: EncryptedProducts | None = None
+
+    def groups(self) -> list[RemoteGroup]:
+        """Groups of remote modules, in the order of the model."""
+        return remote_groups(self.model)
+
+    def use(self, fhe: str, *, seed: int = 0) -> None:
+        """Choose who multiplies: ``"disable"``, ``"simulate"`` or ``"execute"``."""
+        products = self._products(fhe, seed)
+        for group in self.groups():
+            group.products = products
+
+    def _products(self, fhe: str, seed: int) -> Products:
+        if fhe not in MODES:
+            raise ValueError(f"fhe={fhe!r} is unknown: use one of {MODES}.")
+        if fhe == "disable":
+            return ClearProducts()
+        if fhe == "simulate":
+            generator = torch.Generator(device=self.device).manual_seed(seed)
+            return SimulatedProducts(self.parameters, generator)
+        if self._encrypted is None:
+            client = LWEClient(self.parameters, device=self.device)
+            self._encrypted = EncryptedProducts(client, self.pool(), self.backend.hint_cache(), self.costs)
+        return self._encrypted
+
+    def pool(self) -> WorkerPool:
+        """The workers, asked what they hold."""
+        workers = self._workers
+        if workers is None:
+            weights = {layer.name: layer.weights for layer in self.layers if layer.weights is not None}
+            workers = [LocalWorker(weights, device=self.device)]
+        return WorkerPool(workers, self.layers, self.costs)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the client holds the frozen weights as well."""
+        return all(layer.weights is not None for layer in self.layers)
+
+    def describe(self) -> dict[str, Any]:
+        """Parameters, sizes and what each side learns."""
+        coefficients = sum(len(norms.euclidean) for layer in self.layers for norms in layer.norms.values())
+        n_weights = sum(len(layer.scales) * layer.n_inputs for layer in self.layers)
+        return {
+            "scheme": "module-LWE, clear int8 weights times ciphertexts",
+            "security_bits": SECURITY_BITS,
+            "dimension": self.parameters.dimension,
+            "modulus_bits": self.parameters.modulus_bits,
+            "ring_degree": self.parameters.ring_degree,
+            "n_remote_layers": len(self.layers),
+            "n_remote_weights": n_weights,
+            "upload_bytes_per_value": 3,
+            "download_bytes_per_value": 3,
+            "hint_bytes": 4 * self.parameters.dimension * coefficients,
+            "public_seed_bytes": KEY_BYTES,
+            "verified": all(layer.checks for layer in self.layers),
+            "client_learns": "everything it computes; the model's architecture, its embeddings, norms and head, and "
+            "the scales and norms of the remote weights",
+            "worker_learns": "numbers of tokens and features, and timing; nothing about texts, activations, "
+            "gradients, adapters or losses",
+        }
+
+
+def compile_model(
+    model: PreTrainedModel, quantizer: LinearQuantizer, *, n_checks: int, progress: Any = iter
+) -> PreTrainedModel:
+    """Take the linear layers out of a model, in place; ``progress`` wraps the loop over them."""
+    backbone = model.base_model
+    for paths in progress(find_groups(backbone)):
+        layer = take_out(backbone, paths, quantizer)
+        if n_checks:
+            layer.add_checks(n_checks)
+    return model
+
+
+def calibrate(compiled: CompiledModel, batches: Iterable[Any]) -> None:
+    """Record the largest input of every layer, for static quantization."""
+
+    class Recorder(ClearProducts):
+        def forward(self, layer: FrozenLayer, inputs: torch.Tensor) -> torch.Tensor:
+            largest = float(inputs.abs().amax())
+            layer.static_largest = max(layer.static_largest or 0.0, largest)
+            return super().forward(layer, inputs)
+
+    recorder = Recorder()
+    for group in compiled.groups():
+        group.products = recorder
+    with torch.no_grad():
+        for batch in batches:
+            compiled.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)

@@ -1,0 +1,419 @@
+"""`HELoRAFineTuner`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ..backends.lwe import resolve_linear_backend
+from ..quantizers.linear import resolve_linear_quantizer
+from ..utils import progress_bar
+from ._settings import check_settings
+from .client.adapters import add_adapters, save_adapter
+from .client.http import HTTPWorker
+from .client.loading import is_split, load_model, set_head
+from .client.split_model import MODES, CompiledModel, calibrate, compile_model
+from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
+from .training.inference import mean_loss, probabilities
+from .training.loop import TrainingPlan, train
+from .training.text import batches, pieces, tokenize
+
+
+class HELoRAFineTuner(BaseEstimator):
+    """Fine-tune a language model with LoRA while untrusted workers compute its linear layers on ciphertexts.
+
+    The client (this object) keeps texts, activations, gradients, adapters and losses. Workers hold the frozen weights
+    of the linear layers as integers and multiply them with encrypted activations and gradients.
+
+    Parameters
+    ----------
+    model : PreTrainedModel, or path
+        A transformers model with ``nn.Linear`` or ``Conv1D`` layers (it is copied), a folder of one, a ``.gguf`` file,
+        or the client's folder that ``fhe-estimators split`` wrote.
+    tokenizer : tokenizer or path, default=None
+        None: the one beside ``model``, if that is a path.
+    task : {"causal-lm", "sequence-classification"}, default="causal-lm"
+        What the model predicts: the next token, or a label of a text.
+    r : int, default=8
+        Rank of the adapters.
+    lora_alpha : float, default=16
+        Adapters are multiplied by ``lora_alpha / r``.
+    lora_dropout : float, default=0.0
+        Probability of dropout before an adapter.
+    target_modules : str or list of str, default="all-linear"
+        Layers with adapters, as in ``peft.LoraConfig``.
+    weight_quantizer : str or LinearQuantizer, default="int8"
+        ``"int8"``, ``"int16"``, ``"int8-static-tensor"``, ``"int8-dynamic-tensor"``, ``"int8-dynamic-token"``.
+    backend : "lwe" or LWEBackend, default="lwe"
+        The encryption engine.
+    device : str, default="cpu"
+        Of the client's computations, and of the worker in this process.
+    workers : list of URLs or workers, default=None
+        None: one in this process (encryption happens all the same).
+    verify : bool, default=True
+        Check every answer of the workers.
+    epochs : int, default=1
+        Passes over the texts.
+    batch_size : int, default=8
+        Sequences of a batch.
+    max_length : int, default=128
+        Tokens of a sequence at most.
+    learning_rate : float, default=2e-4
+        Of AdamW, constant.
+    random_state : int, RandomState instance or None, default=0
+        Of adapters, dropout and the order of the data; never of keys and noise.
+    verbose : int, default=0
+        Progress bars.
+    gradient_accumulation_steps : int, default=1
+        Batches of an optimizer step.
+    max_steps : int, default=None
+        Optimizer steps at most.
+    checkpoint_dir : path-like, default=None
+        Training states are written there, and training resumes from them.
+    checkpoint_steps : int, default=50
+        Optimizer steps from one training state to the next.
+
+    Attributes
+    ----------
+    model_ : peft.PeftModel
+        The fine-tuned model; its remote layers compute as the last call chose.
+    history_ : list of dict
+        A step each: ``"loss"``, ``"n_tokens"``, seconds (``"seconds"``, ``"client_crypto_seconds"``,
+        ``"client_model_seconds"``, ``"worker_seconds"``, ``"transfer_seconds"``) and bytes (``"upload_bytes"``,
+        ``"download_bytes"``, ``"hint_bytes"``); ``"skipped"`` says why, if it was.
+    classes_ : ndarray
+        Labels, for classification.
+    program_ : CompiledModel
+        Set by `compile`; ``program_.describe()`` tells parameters, sizes, and who learns what.
+
+    References
+    ----------
+    *Private LoRA Fine-tuning of Open-Source LLMs with Homomorphic Encryption*, 2025.
+
+    Examples
+    --------
+    A tiny model with random weights, and token ids in place of texts:
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from fhe_estimators import HELoRAFineTuner
+    >>> config = LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+    ...                      num_attention_heads=2)
+    >>> tuner = HELoRAFineTuner(LlamaForCausalLM(config), r=2, batch_size=2, max_length=8, learning_rate=1e-2)
+    >>> tuner = tuner.fit([[1, 2, 3, 4], [2, 3, 4, 5]], fhe="execute")
+    >>> tuner.history_[0]["upload_bytes"]  # 3 bytes a value
+    4224
+    >>> len(tuner.generate([[1, 2]], max_new_tokens=3)[0])
+    3
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        task: str = CAUSAL_LM,
+        r: int = 8,
+        lora_alpha: float = 16,
+        lora_dropout: float = 0.0,
+        target_modules: Any = "all-linear",
+        weight_quantizer: Any = "int8",
+        backend: Any = "lwe",
+        device: str = "cpu",
+        workers: Any = None,
+        verify: bool = True,
+        epochs: int = 1,
+        batch_size: int = 8,
+        max_length: int = 128,
+        learning_rate: float = 2e-4,
+        random_state: Any = 0,
+        verbose: int = 0,
+        gradient_accumulation_steps: int = 1,
+        max_steps: int | None = None,
+        checkpoint_dir: Any = None,
+        checkpoint_steps: int = 50,
+    ):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.task = task
+        self.r = r
+        self.lora_alpha = lora_alpha
+        self.lora_dropout = lora_dropout
+        self.target_modules = target_modules
+        self.weight_quantizer = weight_quantizer
+        self.backend = backend
+        self.device = device
+        self.workers = workers
+        self.verify = verify
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.verbose = verbose
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.max_steps = max_steps
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_steps = checkpoint_steps
+
+    def compile(self, X: Any = None) -> HELoRAFineTuner:
+        """Split the model, quantize the frozen weights, and register with the workers.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids, default=None
+            For calibration; only static quantization needs it.
+
+        Returns
+        -------
+        self : HELoRAFineTuner
+            With `program_` set; an earlier fit is forgotten.
+        """
+        check_settings(self)
+        backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
+        model = load_model(self.model, self.task)
+        self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
+        self.pad_token_ = pad_token(model, self.tokenizer_)
+
+        def progress(items: Any) -> Any:
+            return progress_bar(items, description="compile", verbose=self.verbose)
+
+        if not is_split(model):
+            compile_model(model, quantizer, n_checks=backend.n_checks if self.verify else 0, progress=progress)
+        parameters = backend.select_parameters(self.batch_size * self.max_length)
+        self.program_ = CompiledModel(model, backend, parameters, self._workers(), self.device)
+        self._forget_fit()
+        if quantizer.activations == "static-tensor":
+            if X is None:
+                raise ValueError("weight_quantizer='int8-static-tensor' needs calibration: pass texts to compile(X).")
+            sequences = pieces(self._tokenize(X), self.max_length)
+            calibrate(self.program_, batches(sequences, self.pad_token_, self.batch_size, causal=True))
+        return self
+
+    def fit(self, X: Any, y: Any = None, fhe: str = "execute") -> HELoRAFineTuner:
+        """Train fresh adapters.
+
+        Parameters
+        ----------
+        X : sequence of texts, or of sequences of token ids
+            Texts longer than ``max_length`` tokens are cut into several for language models, and truncated for
+            classification.
+        y : sequence of labels, default=None
+            For classification.
+        fhe : {"execute", "simulate", "disable"}, default="execute"
+            Workers on ciphertexts; their noise without encryption; quantized weights in the clear.
+
+        Returns
+        -------
+        self : HELoRAFineTuner
+            With `model_` and `history_` set.
+        """
+        check_settings(self)
+        if fhe not in MODES:
+            raise ValueError(f"fhe={fhe!r} is unknown: use one of {MODES}.")
+        if not hasattr(self, "program_"):
+            self.compile(X)
+        sequences, labels = self._training_data(X, y)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._forget_fit()
+        self.program_.use(fhe, seed=seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            if self.task == SEQUENCE_CLASSIFICATION:
+                set_head(self.program_.model, len(self.classes_), self.pad_token_)
+            model = add_adapters(self.program_.model, self)
+            plan = TrainingPlan(
+                sequences=sequences,
+                labels=labels,
+                pad=self.pad_token_,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                gradient_accumulation_steps=self.gradient_accumulation_steps,
+                max_steps=self.max_steps,
+                learning_rate=self.learning_rate,
+                seed=seed,
+            )
+            self.history_ = train(
+                model,
+                plan,
+                self.program_.costs,
+                checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
+                checkpoint_steps=self.checkpoint_steps,
+                verbose=self.verbose,
+            )
+        self.model_ = model.eval()
+        return self
+
+    def predict(self, X: Any, fhe: str | None = None) -> np.ndarray:
+        """Labels of texts; for language models, the most probable next token id of each.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            Cut to the first ``max_length`` tokens for classification, to the last ones for language models.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_texts,)
+            Labels, or token ids.
+        """
+        best = self.predict_proba(X, fhe=fhe).argmax(axis=1)
+        return self.classes_[best] if self.task == SEQUENCE_CLASSIFICATION else best
+
+    def predict_proba(self, X: Any, fhe: str | None = None) -> np.ndarray:
+        """Probabilities of classes, or of next tokens.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            As in `predict`.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_texts, n_classes) or (n_texts, vocabulary size)
+            Rows sum to 1.
+        """
+        self._use(fhe)
+        causal = self.task == CAUSAL_LM
+        kept = slice(-self.max_length, None) if causal else slice(self.max_length)
+        sequences = [ids[kept] for ids in self._tokenize(X)]
+        return probabilities(
+            self.model_, sequences, self.pad_token_, self.batch_size, next_token=causal, device=self.device
+        )
+
+    def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
+        """Accuracy for classification; minus the mean loss of a token for language models (greater is better).
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            Texts that were not trained on, to judge the model by.
+        y : sequence of labels, default=None
+            True labels, for classification.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        score : float
+            From 0 to 1, or at most 0.
+        """
+        if self.task == SEQUENCE_CLASSIFICATION:
+            if y is None:
+                raise ValueError("score needs y, the labels, for task='sequence-classification'.")
+            return float(np.mean(self.predict(X, fhe=fhe) == np.asarray(y)))
+        return -math.log(self.perplexity(X, fhe=fhe))
+
+    def perplexity(self, X: Any, fhe: str | None = None) -> float:
+        """Exponential of the mean loss of a token of texts.
+
+        Parameters
+        ----------
+        X : sequence of texts or of token ids
+            Longer ones than ``max_length`` tokens are cut into several.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+
+        Returns
+        -------
+        perplexity : float
+            At least 1; the lower, the better.
+        """
+        if self.task != CAUSAL_LM:
+            raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
+        self._use(fhe)
+        sequences = pieces(self._tokenize(X), self.max_length)
+        return math.exp(mean_loss(self.model_, sequences, self.pad_token_, self.batch_size))
+
+    def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
+        """Continuations of prompts, greedily unless ``options`` say otherwise.
+
+        Parameters
+        ----------
+        prompts : sequence of texts or of token ids
+            Each is continued by itself.
+        max_new_tokens : int, default=32
+            Length of a continuation at most.
+        fhe : {"disable", "simulate", "execute"}, default=None
+            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+        **options
+            Of transformers' ``generate``.
+
+        Returns
+        -------
+        continuations : list of str, or of lists of token ids
+            Without the prompts; token ids if there is no tokenizer.
+        """
+        if self.task != CAUSAL_LM:
+            raise ValueError("generate is defined for task='causal-lm' only.")
+        self._use(fhe)
+        continuations = []
+        for ids in self._tokenize(prompts):
+            prompt = torch.tensor([ids], device=self.device)
+            settings = {"do_sample": False, "pad_token_id": self.pad_token_, **options}
+            with torch.no_grad():
+                output = self.model_.generate(
+                    input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens, **settings
+                )
+            new = output[0, len(ids) :].tolist()
+            continuations.append(
+                new if self.tokenizer_ is None else self.tokenizer_.decode(new, skip_special_tokens=True)
+            )
+        return continuations
+
+    def save_adapter(self, path: Any) -> None:
+        """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder; made if it does not exist.
+        """
+        check_is_fitted(self, "model_")
+        save_adapter(self.model_, Path(path))
+
+    def _use(self, fhe: str | None) -> None:
+        check_is_fitted(self, "model_")
+        self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
+
+    def _workers(self) -> list[Any] | None:
+        if self.workers is None:
+            return None
+        return [HTTPWorker(worker) if isinstance(worker, str) else worker for worker in self.workers]
+
+    def _tokenize(self, X: Any) -> list[list[int]]:
+        return tokenize(X, self.tokenizer_, self.program_.model.get_input_embeddings().num_embeddings)
+
+    def _training_data(self, X: Any, y: Any) -> tuple[list[list[int]], np.ndarray | None]:
+        sequences = self._tokenize(X)
+        if self.task == CAUSAL_LM:
+            sequences = [piece for piece in pieces(sequences, self.max_length) if len(piece) > 1]
+            if not sequences:
+                raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
+            return sequences, None
+        if y is None:
+            raise ValueError("y is missing: task='sequence-classification' needs a label for every text.")
+        y = np.asarray(y)
+        if y.shape != (len(sequences),):
+            raise ValueError(f"y has shape {y.shape}, expected ({len(sequences)},): a label for every text.")
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("y has one class only; classification needs at least two.")
+        return [ids[: self.max_length] for ids in sequences], labels.astype(np.int64)
+
+    def _forget_fit(self) -> None:
+        if hasattr(self, "model_"):
+            self.model_.unload()
+            del self.model_, self.history_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")

@@ -1,0 +1,1 @@
+"""Batches of tokens, the loop of training steps, checkpoints and inference."""

@@ -1,0 +1,74 @@
+"""States of an interrupted training: adapters, optimizer, history; safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ...exceptions import ProtocolError
+
+_TENSORS, _HISTORY = "state.safetensors", "history.json"
+
+
+def save_checkpoint(
+    directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, Any]]
+) -> None:
+    """Write a state; a complete one is always there, whenever writing is interrupted."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {f"parameter/{name}": value.detach() for name, value in _trained(model).items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    temporary = directory / f"{_TENSORS}.new"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"step": str(len(history))})
+    text = directory / f"{_HISTORY}.{len(history)}"
+    text.write_text(json.dumps(history))
+    os.replace(temporary, directory / _TENSORS)  # from here on, this state counts
+    for stale in set(directory.glob(f"{_HISTORY}.*")) - {text}:
+        stale.unlink()
+
+
+def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Restore the state in a directory and return its history; empty if there is none."""
+    path = directory / _TENSORS
+    if not path.exists():
+        return []
+    tensors = load_file(path)
+    parameters = _trained(model)
+    found = {name.removeprefix("parameter/") for name in tensors if name.startswith("parameter/")}
+    shapes = {name: tuple(value.shape) for name, value in parameters.items()}
+    if found != set(shapes) or any(tuple(tensors[f"parameter/{name}"].shape) != shapes[name] for name in found):
+        raise ProtocolError(
+            f"The checkpoint in {directory} is of another model or other LoRA settings: use another checkpoint_dir."
+        )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[f"parameter/{name}"])
+    _restore_optimizer(optimizer, tensors)
+    step = _step_of(path)
+    return json.loads((directory / f"{_HISTORY}.{step}").read_text())
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        kind, _, rest = key.partition("/")
+        if kind == "optimizer":
+            index, _, name = rest.partition("/")
+            state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _step_of(path: Path) -> int:
+    with safe_open(path, framework="pt") as file:
+        return int(file.metadata()["step"])
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -1,0 +1,1 @@
+"""A worker: integer weights, multiplied with ciphertexts that it cannot read. Holds no secrets."""

@@ -1,0 +1,72 @@
+"""The part of a split checkpoint that workers hold. Safetensors and JSON, no pickle; no secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from ...exceptions import ProtocolError
+from ..model.weights import weights_digest
+
+FORMAT_VERSION = 1
+MANIFEST = "fhe_parts.json"
+CLIENT_LAYERS = "fhe_layers.safetensors"
+
+
+def load_worker_part(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, torch.Tensor]:
+    """Weights by layer of a workers' part, for the names wanted, checked against their digests."""
+    weights = {}
+    for entry in read_manifest(folder)["layers"]:
+        if wanted(entry["name"]):
+            tensor = load_file(folder / entry["file"])["weights"]
+            if tensor.dtype != torch.int8 or weights_digest(tensor) != entry["digest"]:
+                raise ProtocolError(f"{folder / entry['file']} is damaged: its digest is not that of the manifest.")
+            weights[entry["name"]] = tensor
+    return weights
+
+
+def is_worker_part(path: Path) -> bool:
+    """Whether a folder is a workers' part."""
+    return (path / MANIFEST).exists() and not (path / CLIENT_LAYERS).exists()
+
+
+def block_selector(layers: str | None) -> Callable[[str], bool]:
+    """From ``"0-14,20"``, numbers of transformer blocks, to a test of layer names; None selects all."""
+    if layers is None:
+        return lambda name: True
+    chosen: set[int] = set()
+    for part in layers.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise ValueError(f"layers={layers!r} must be numbers and ranges of blocks, such as '0-14,20'.")
+        first = int(match[1])
+        chosen |= set(range(first, int(match[2] or first) + 1))
+
+    def wanted(name: str) -> bool:
+        number = re.search(r"\.(\d+)\.", f".{name}")
+        return number is not None and int(number[1]) in chosen
+
+    return wanted
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The list of layers of a part, of a format version that this installation reads."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        version = manifest["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ProtocolError(f"{folder} is not a part of a model split by fhe-estimators.") from error
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ProtocolError(f"{folder} has format version {version}; this installation reads up to {FORMAT_VERSION}.")
+    return manifest
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON."""
+    path.write_text(json.dumps(content, indent=1) + "\n")

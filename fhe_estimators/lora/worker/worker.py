@@ -1,0 +1,98 @@
+"""A worker: integer weights by layer, multiplied with whatever ciphertexts come. Holds no secrets."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from ...backends.lwe.parameters import LWEParameters
+from ...backends.lwe.worker import compute_hint, multiply
+from ...exceptions import ProtocolError, WorkerError
+from ..model.weights import DIRECTIONS, oriented, weights_digest
+
+
+class LocalWorker:
+    """A worker in this process: what a server runs, and the default of a client without workers.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor of int8, shape (n_outputs, n_inputs)
+        By the layer's name.
+    name : str, default="in-process"
+        For errors and logs.
+    device : str, default="cpu"
+        Where the weights are and products are computed.
+    """
+
+    def __init__(self, weights: dict[str, torch.Tensor], *, name: str = "in-process", device: str = "cpu"):
+        self.name = name
+        self._digests = {layer: weights_digest(matrix) for layer, matrix in weights.items()}
+        self._weights = {layer: matrix.to(device) for layer, matrix in weights.items()}
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the weights that the worker holds.
+
+        Returns
+        -------
+        digests : dict of str to str
+            By the layer's name.
+        """
+        return dict(self._digests)
+
+    def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Ciphertexts times the weights of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+        wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+            Ciphertexts.
+
+        Returns
+        -------
+        answer : tensor of int8, shape (n_tokens, 3, n_outputs)
+            Ciphertexts of the product.
+        seconds : float
+            What the worker's arithmetic took.
+        """
+        start = time.perf_counter()
+        matrix = self._matrix(layer, direction)
+        if wire.ndim != 3 or wire.shape[1:] != (3, len(matrix)) or wire.dtype != torch.int8 or not len(wire):
+            raise ProtocolError(
+                f"Ciphertexts for {layer}/{direction} have shape {tuple(wire.shape)} of {wire.dtype}, expected "
+                f"(n_tokens, 3, {len(matrix)}) of torch.int8."
+            )
+        answer = multiply(wire.to(matrix.device), matrix)
+        return answer, time.perf_counter() - start
+
+    def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
+        """The public matrix of a run times the weights of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+        seed : bytes
+            Of the public matrix.
+        parameters : LWEParameters
+            Of the encryption.
+
+        Returns
+        -------
+        hint : tensor of int32, shape (n_outputs, rank, ring_degree)
+            What the client unmasks products with.
+        """
+        return compute_hint(self._matrix(layer, direction), seed, parameters)
+
+    def _matrix(self, layer: str, direction: str) -> torch.Tensor:
+        if layer not in self._weights:
+            raise WorkerError(f"Worker {self.name} does not hold layer {layer!r}.")
+        if direction not in DIRECTIONS:
+            raise ProtocolError(f"direction={direction!r} is unknown: use one of {DIRECTIONS}.")
+        return oriented(self._weights[layer], direction)
