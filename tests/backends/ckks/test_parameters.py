@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import tenseal.sealapi as seal
-from fhe_estimators.backends.ckks._context import CKKSContext
 
 from fhe_estimators.backends import MAX_COEFF_MODULUS_BITS, check_ring_security, resolve_backend
 from fhe_estimators.backends.ckks import CKKSBackend
+from fhe_estimators.backends.ckks._context import CKKSContext
 from fhe_estimators.backends.ckks.circuit.noise import CircuitNoise
 from fhe_estimators.backends.ckks.parameters import CKKSParameters, select_parameters
 from fhe_estimators.ensembles import Link, TreeEnsemble, sum_leaves
