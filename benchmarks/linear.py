@@ -42,8 +42,8 @@ class Layer:
         self.client = LWEClient(select_parameters(n_tokens, name=parameters), device=device)
         self.check = ProductCheck(self.matrix, 8)
 
-    def answer(self, wire: torch.Tensor) -> torch.Tensor:
-        return multiply(wire, self.matrix)
+    def response(self, ciphertexts: torch.Tensor) -> torch.Tensor:
+        return multiply(ciphertexts, self.matrix)
 
 
 def median_seconds(function: Callable[[], Any], repeat: int, prepare: Callable[[], Any] = lambda: None) -> float:
@@ -73,9 +73,9 @@ def measure_layer(shape: tuple[int, int, int], parameters: str, repeat: int, dev
     hint = compute_hint(layer.matrix, client.seed, client.parameters)
     hint_seconds = time.perf_counter() - start
     spectra = client.hint_spectra(hint)
-    wire, secrets = client.encrypt(inputs, layer.norms)
-    answer = layer.answer(wire)
-    outputs = client.decrypt(answer, secrets, spectra, layer.scales)
+    ciphertexts, secrets = client.encrypt(inputs, layer.norms)
+    response = layer.response(ciphertexts)
+    outputs = client.decrypt(response, secrets, spectra, layer.scales)
     exact = inputs.double() @ layer.matrix.double() * layer.scales
     half, halves = layer.weights.bfloat16(), inputs.bfloat16()
 
@@ -86,18 +86,18 @@ def measure_layer(shape: tuple[int, int, int], parameters: str, repeat: int, dev
     return {
         "shape": shape,
         "parameters": parameters,
-        "worker_seconds": median_seconds(lambda: layer.answer(wire), repeat),
+        "worker_seconds": median_seconds(lambda: layer.response(ciphertexts), repeat),
         "float32_seconds": median_seconds(lambda: torch.nn.functional.linear(inputs, layer.weights), repeat),
         "bfloat16_seconds": median_seconds(lambda: torch.nn.functional.linear(halves, half), repeat),
         "encrypt_ns": 1e9 * median_seconds(lambda: client.encrypt(inputs, layer.norms), repeat) / values_up,
         "decrypt_ns": 1e9
-        * median_seconds(lambda s: client.decrypt(answer, s, spectra, layer.scales), repeat, fresh)
+        * median_seconds(lambda s: client.decrypt(response, s, spectra, layer.scales), repeat, fresh)
         / values_down,
         "verify_ns": 1e9
-        * median_seconds(lambda: layer.check.accepts(wire, answer), repeat)
+        * median_seconds(lambda: layer.check.accepts(ciphertexts, response), repeat)
         / (values_up + values_down),
-        "upload_bytes_per_value": wire.nbytes / values_up,
-        "download_bytes_per_value": answer.nbytes / values_down,
+        "upload_bytes_per_value": ciphertexts.nbytes / values_up,
+        "download_bytes_per_value": response.nbytes / values_down,
         "hint_seconds": hint_seconds,
         "hint_bytes": spectra.nbytes,
         "relative_error": float((outputs - exact).norm() / exact.norm()),
@@ -159,9 +159,9 @@ def measure_errors() -> list[list[str]]:
         errors = []
         for parameters in ("fast", "precise"):
             client, matrix = LWEClient(select_parameters(1024, name=parameters)), integers.T
-            wire, secrets = client.encrypt(inputs, WeightNorms.of(matrix))
+            ciphertexts, secrets = client.encrypt(inputs, WeightNorms.of(matrix))
             spectra = client.hint_spectra(compute_hint(matrix, client.seed, client.parameters))
-            errors.append(client.decrypt(multiply(wire, matrix), secrets, spectra, scales) - exact)
+            errors.append(client.decrypt(multiply(ciphertexts, matrix), secrets, spectra, scales) - exact)
         for scheme in ("int8-dynamic-token", "int8-dynamic-tensor"):
             rounded = LINEAR_QUANTIZERS[scheme].quantize_inputs(inputs).double()
             errors.append(rounded @ (integers.double() * scales[:, None]).T - exact)
@@ -182,12 +182,12 @@ def measure_peer(repeat: int) -> list[list[str]]:
         spectra = client.hint_spectra(compute_hint(layer.matrix, client.seed, client.parameters))
         client.prepare(2048)
         setup = time.perf_counter() - start
-        wire, secrets = client.encrypt(layer.inputs, layer.norms)
-        answer = layer.answer(wire)
+        ciphertexts, secrets = client.encrypt(layer.inputs, layer.norms)
+        response = layer.response(ciphertexts)
         encrypt = median_seconds(lambda layer=layer: layer.client.encrypt(layer.inputs, layer.norms), repeat)
-        worker = median_seconds(lambda layer=layer, wire=wire: layer.answer(wire), repeat)
+        worker = median_seconds(lambda layer=layer, ciphertexts=ciphertexts: layer.response(ciphertexts), repeat)
         start = time.perf_counter()
-        client.decrypt(answer, secrets, spectra, layer.scales)
+        client.decrypt(response, secrets, spectra, layer.scales)
         decrypt = time.perf_counter() - start
         cells = (setup, encrypt, worker, decrypt)
         rows.append(
@@ -196,8 +196,8 @@ def measure_peer(repeat: int) -> list[list[str]]:
                 f"{n_tokens:,}",
                 *(f"{c:.4f}" for c in cells),
                 size(spectra.nbytes),
-                size(wire.nbytes),
-                size(answer.nbytes),
+                size(ciphertexts.nbytes),
+                size(response.nbytes),
             ]
         )
     peer = run_peer("glwe_linear", "1", "2048", "2048")

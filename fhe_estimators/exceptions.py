@@ -52,4 +52,4 @@ class WorkerError(FHEError, RuntimeError):
 
 
 class WorkerIntegrityError(WorkerError):
-    """A worker's answer is not the product it was asked for; the message names the worker."""
+    """A worker's response is not the product it was asked for; the message names the worker."""

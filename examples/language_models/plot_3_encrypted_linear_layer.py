@@ -45,7 +45,7 @@ print(f"{len(inputs)} tokens of {len(matrix)} features, {matrix.shape[1]} output
 # ------
 # The parameters are chosen by the number of tokens in a batch. The client draws a public seed. The worker expands the
 # seed to a public matrix and multiplies it with its weights: the result, the *hint*, depends on no data, so it is
-# computed once for a whole training run. The client also prepares secret check vectors for the worker's answers.
+# computed once for a whole training run. The client also prepares secret check vectors for the worker's responses.
 parameters = select_parameters(n_tokens=len(inputs), name="fast")
 client = LWEClient(parameters)
 hint = client.hint_spectra(compute_hint(matrix, client.seed, parameters))
@@ -57,21 +57,22 @@ print(f"hint {hint.nbytes / 1e6:.1f} MB, check vectors {check.nbytes / 1e6:.2f} 
 # %%
 # Encrypt, multiply, decrypt
 # --------------------------
-# ``encrypt`` draws a fresh secret, which decrypts one answer and is then forgotten. ``multiply`` runs at the worker; it
+# ``encrypt`` draws a fresh secret, which decrypts one response and is then forgotten. ``multiply`` runs at the worker; it
 # takes ciphertexts and clear weights, and no key.
-wire, secrets = client.encrypt(inputs, norms)
+ciphertexts, secrets = client.encrypt(inputs, norms)
 alpha = secrets.scales
-answer = multiply(wire, matrix)
-outputs = client.decrypt(answer, secrets, hint, output_scales)
+response = multiply(ciphertexts, matrix)
+outputs = client.decrypt(response, secrets, hint, output_scales)
 
 exact = inputs.double() @ matrix.double() * output_scales
 error = outputs.double() - exact
-print(f"up {wire.nbytes / wire.shape[0] / wire.shape[2]:.0f} bytes a value, {wire.nbytes / 1e6:.2f} MB")
-print(f"down {answer.nbytes / 1e6:.2f} MB")
+bytes_per_value = ciphertexts.nbytes / inputs.numel()
+print(f"up {bytes_per_value:.0f} bytes a value, {ciphertexts.nbytes / 1e6:.2f} MB")
+print(f"down {response.nbytes / 1e6:.2f} MB")
 print(f"relative error {float(error.norm() / exact.norm()):.1e}")
 
 try:
-    client.decrypt(answer, secrets, hint, output_scales)
+    client.decrypt(response, secrets, hint, output_scales)
 except RuntimeError as message:
     print(message)
 
@@ -80,7 +81,7 @@ except RuntimeError as message:
 # --------------------
 # Bytes. It cannot tell the activations from zeros: each of the 256 values is about as frequent in both.
 nothing, _ = client.encrypt(torch.zeros_like(inputs), norms)
-for name, message in (("activations", wire), ("zeros", nothing)):
+for name, message in (("activations", ciphertexts), ("zeros", nothing)):
     counts = torch.bincount(message.flatten().long() + 128, minlength=256).double()
     frequencies = counts / counts.sum()
     print(f"{name:>12}: entropy {float(-(frequencies * frequencies.log2()).sum()):.4f} bits a byte, of 8")
@@ -131,16 +132,16 @@ plt.show()
 # %%
 # A worker that lies
 # ------------------
-# The client checks each answer with its secret vectors, for a fraction of the work of the product. A single wrong
+# The client checks each response with its secret vectors, for a fraction of the work of the product. A single wrong
 # value is always caught, and any other change passes with probability at most :math:`2^{-7}` a token.
-one_bit = answer.clone()
+one_bit = response.clone()
 one_bit[3, 0, 100] ^= 1
 lies = {
-    "the right answer": answer,
+    "the right response": response,
     "one bit changed": one_bit,
-    "zeros": torch.zeros_like(answer),
-    "an earlier answer": multiply(nothing, matrix),
-    "other weights": multiply(wire, matrix.roll(1, dims=1)),
+    "zeros": torch.zeros_like(response),
+    "an earlier response": multiply(nothing, matrix),
+    "other weights": multiply(ciphertexts, matrix.roll(1, dims=1)),
 }
 for name, claimed in lies.items():
-    print(f"{name:>18}: {'accepted' if check.accepts(wire, claimed) else 'refused'}")
+    print(f"{name:>18}: {'accepted' if check.accepts(ciphertexts, claimed) else 'refused'}")

@@ -51,7 +51,7 @@ train, test, defaulted_train, defaulted_test = train_test_split(
 forest = FHEIsolationForest(n_estimators=50, max_samples=32, contamination=0.05, random_state=0)
 forest.fit(train).compile()
 facts = forest.program_.describe()
-print(f"{facts['n_tests']} comparisons; the server sees {facts['server_sees']}")
+print(f"{facts['n_comparisons']} comparisons; the server sees {facts['server_sees']}")
 
 start = time.perf_counter()
 scores = forest.decision_function(test, fhe="execute")

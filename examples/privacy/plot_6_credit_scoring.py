@@ -59,7 +59,7 @@ scoring.fit(train, bad_train)
 boosting.compile()
 n_text = len(ordered) + len(nominal)
 print(f"{n_text} text columns, {applications.shape[1] - n_text} of numbers: {boosting.n_features_in_} features")
-print(f"comparisons that the client encrypts: {boosting.program_.describe()['n_tests']}")
+print(f"comparisons that the client encrypts: {boosting.program_.describe()['n_comparisons']}")
 
 # %%
 # The threshold

@@ -28,7 +28,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, strati
 clf = FHEGradientBoostingClassifier(n_estimators=30, max_depth=3, random_state=0)
 clf.fit(X_train, y_train).compile()
 facts = clf.program_.describe()
-print(f"{clf.ensemble_.n_trees} trees, {facts['n_tests']} distinct comparisons, {facts['depth']} levels")
+print(f"{clf.ensemble_.n_trees} trees, {facts['n_comparisons']} distinct comparisons, {facts['depth']} levels")
 print(f"answer: {facts['download_bytes'] / 1e6:.1f} MB for up to {facts['rows_per_batch']:,} rows of ten scores")
 
 # %%

@@ -35,7 +35,7 @@ def compiled(max_depth, **parameters):
 depths = [1, 2, 3, 4, 6, 8, 9, 12, 16]
 facts = [compiled(depth).program_.describe() for depth in depths]
 table = pd.DataFrame(facts, index=pd.Index(depths, name="max_depth"))
-print(table[["depth", "coeff_modulus_bits", "poly_modulus_degree", "n_tests", "n_products"]].to_string())
+print(table[["depth", "coeff_modulus_bits", "poly_modulus_degree", "n_comparisons", "n_products"]].to_string())
 
 # %%
 # **Levels** (``depth``). A tree of depth :math:`D` takes :math:`\lceil \log_2 D \rceil` multiplications one after
@@ -49,7 +49,7 @@ print(table[["depth", "coeff_modulus_bits", "poly_modulus_degree", "n_tests", "n
 # security and the predicted noise is small enough to be rounded away.
 #
 # **Sizes.** A ciphertext has :math:`N` coefficients for every prime, and both numbers grow with depth. On top of that,
-# deeper trees ask more distinct questions (``n_tests``), and a batch needs a ciphertext for almost every question.
+# deeper trees ask more distinct questions (``n_comparisons``), and a batch needs a ciphertext for almost every one.
 
 sizes = {
     "upload_bytes": "upload of a full batch",
@@ -99,7 +99,7 @@ for name, value in forest.program_.describe().items():
 #     Sums of leaves are integers below ``2 ** score_bits``: the precision of scores.
 # ``predicted_error_std``
 #     Standard deviation of the noise of a decrypted sum, in units of these integers.
-# ``n_tests``, ``n_products``, ``n_relinearizations``
+# ``n_comparisons``, ``n_products``, ``n_relinearizations``
 #     Distinct comparisons; products of ciphertexts; and key switchings after products, the dearest step of the server.
 # ``rows_per_batch``, ``n_ciphertexts``, ``upload_bytes``, ``download_bytes``
 #     Rows that share ciphertexts, N/2 of them; how many ciphertexts such a batch is, and what it and its answer weigh.

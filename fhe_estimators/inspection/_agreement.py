@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._estimators import answers_from_sums, answers_of_float_model, require_compiled, unwrap
+from ._estimators import predictions_from_sums, predictions_of_float_model, require_compiled, unwrap
 from ._plotting import new_axes
 
 
@@ -96,8 +96,8 @@ class AgreementDisplay:
         if fhe != "disable":
             require_compiled(estimator, f"AgreementDisplay with fhe={fhe!r}")
         codes = estimator.quantizer_.transform(estimator._validate_rows(X))
-        encrypted = answers_from_sums(estimator, estimator._sum_leaves(codes, fhe))
-        floats = answers_of_float_model(estimator, X)
+        encrypted = predictions_from_sums(estimator, estimator._sum_leaves(codes, fhe))
+        floats = predictions_of_float_model(estimator, X)
         return cls.from_predictions(floats.scores, encrypted.scores, name=type(estimator).__name__, ax=ax, **scatter_kw)
 
     @classmethod

@@ -8,7 +8,13 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_array
 
-from ._estimators import answers_from_sums, answers_of_float_model, is_outlier_detector, require_compiled, unwrap
+from ._estimators import (
+    is_outlier_detector,
+    predictions_from_sums,
+    predictions_of_float_model,
+    require_compiled,
+    unwrap,
+)
 from ._plotting import new_axes
 
 
@@ -144,8 +150,8 @@ class DecisionBoundaryComparisonDisplay:
         if fhe != "disable":
             require_compiled(fitted, f"DecisionBoundaryComparisonDisplay with fhe={fhe!r}")
         codes = fitted.quantizer_.transform(fitted._validate_rows(grid))
-        encrypted = answers_from_sums(fitted, fitted._sum_leaves(codes, fhe)).labels
-        floats = answers_of_float_model(fitted, grid).labels
+        encrypted = predictions_from_sums(fitted, fitted._sum_leaves(codes, fhe)).labels
+        floats = predictions_of_float_model(fitted, grid).labels
         classes = np.unique(np.concatenate([encrypted, floats]))
         numbers = [np.searchsorted(classes, labels).reshape(xx0.shape) for labels in (encrypted, floats)]
         return cls(xx0, xx1, *numbers, feature_names=names).plot(ax, **contour_kw)

@@ -16,10 +16,10 @@ from sklearn.utils import _safe_indexing, check_random_state
 from ..ensembles import sum_leaves
 from ..utils import import_optional
 from ._estimators import (
-    Answers,
-    answers_from_sums,
-    answers_of_float_model,
+    Predictions,
     is_outlier_detector,
+    predictions_from_sums,
+    predictions_of_float_model,
     require_compiled,
     unwrap,
 )
@@ -176,18 +176,18 @@ def compare_with_cleartext(
     random = check_random_state(random_state)
     X, y = _drawn(X, y, n_rows, random)
     seconds: dict[str, float] = {}
-    runs, floats = repeated(lambda: answers_of_float_model(estimator, X), 3)
+    runs, floats = repeated(lambda: predictions_of_float_model(estimator, X), 3)
     seconds["float model"] = float(np.median(runs))
     codes = estimator.quantizer_.transform(estimator._validate_rows(X))
     runs, clear = repeated(lambda: sum_leaves(estimator.quantized_ensemble_, codes), 3)
     seconds["quantized model in the clear"] = float(np.median(runs))
     sums, sizes = _encrypted_sums(estimator, X, codes, fhe, seconds)
-    answers = {
+    predictions = {
         "float": floats,
-        "quantized": answers_from_sums(estimator, clear),
-        "encrypted": answers_from_sums(estimator, sums),
+        "quantized": predictions_from_sums(estimator, clear),
+        "encrypted": predictions_from_sums(estimator, sums),
     }
-    encrypted = answers["encrypted"]
+    encrypted = predictions["encrypted"]
     labelled = is_classifier(estimator) or is_outlier_detector(estimator)
     return ComparisonReport(
         fhe=fhe,
@@ -198,7 +198,7 @@ def compare_with_cleartext(
         kendall_tau=_kendall_tau(encrypted.scores, floats.scores),
         metrics=[]
         if y is None
-        else _metrics(answers, np.asarray(y), _scorers(floats, scoring), n_bootstrap, confidence, random),
+        else _metrics(predictions, np.asarray(y), _scorers(floats, scoring), n_bootstrap, confidence, random),
         seconds=seconds,
         sizes=sizes,
         facts=estimator.program_.describe() if hasattr(estimator, "program_") else {},
@@ -246,12 +246,12 @@ def _kendall_tau(scores: np.ndarray, others: np.ndarray) -> float:
     return float(np.mean(taus))
 
 
-def _scorers(answers: Answers, scoring: Any) -> dict[str, Callable]:
+def _scorers(predictions: Predictions, scoring: Any) -> dict[str, Callable]:
     if scoring is None:
-        if is_classifier(answers):
-            ranking = "roc_auc" if answers.scores.shape[1] == 2 else "roc_auc_ovr"
-            scoring = ["accuracy"] if answers.labels.ndim == 2 else ["accuracy", "balanced_accuracy", ranking]
-        elif hasattr(answers, "decision_function"):
+        if is_classifier(predictions):
+            ranking = "roc_auc" if predictions.scores.shape[1] == 2 else "roc_auc_ovr"
+            scoring = ["accuracy"] if predictions.labels.ndim == 2 else ["accuracy", "balanced_accuracy", ranking]
+        elif hasattr(predictions, "decision_function"):
             scoring = ["roc_auc"]
         else:
             scoring = ["r2", "neg_root_mean_squared_error"]
@@ -260,12 +260,12 @@ def _scorers(answers: Answers, scoring: Any) -> dict[str, Callable]:
     if callable(scoring):
         return {getattr(scoring, "__name__", "score"): scoring}
     if isinstance(scoring, dict):
-        return {name: check_scoring(answers, scoring=value) for name, value in scoring.items()}
+        return {name: check_scoring(predictions, scoring=value) for name, value in scoring.items()}
     return {name: get_scorer(name) for name in scoring}
 
 
 def _metrics(
-    answers: dict[str, Answers],
+    predictions: dict[str, Predictions],
     y: np.ndarray,
     scorers: dict[str, Callable],
     n_bootstrap: int,
@@ -277,7 +277,7 @@ def _metrics(
     everything = np.arange(len(y))
     rows = []
     for name, scorer in scorers.items():
-        for model, given in answers.items():
+        for model, given in predictions.items():
             values = [scorer(given, sample, y[sample]) for sample in samples]
             low, high = (
                 np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2]) if values else (np.nan, np.nan)

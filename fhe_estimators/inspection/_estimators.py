@@ -41,8 +41,8 @@ def is_outlier_detector(estimator: BaseFHEEstimator) -> bool:
     return estimator.quantized_ensemble_.link.name == "isolation"
 
 
-class Answers(BaseEstimator):
-    """Answers of a model to some rows, as an estimator of row numbers: any scikit-learn scorer can judge it.
+class Predictions(BaseEstimator):
+    """Predictions of a model to some rows, as an estimator of row numbers: any scikit-learn scorer can judge it.
 
     Attributes
     ----------
@@ -56,43 +56,43 @@ class Answers(BaseEstimator):
         self.labels = labels
         self.scores = scores
 
-    def fit(self, X: Any, y: Any = None) -> Answers:
+    def fit(self, X: Any, y: Any = None) -> Predictions:
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         return self.labels[X]
 
 
-class _ClassifierAnswers(ClassifierMixin, Answers):
+class _ClassifierPredictions(ClassifierMixin, Predictions):
     classes_: np.ndarray
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         return self.scores[X]
 
 
-class _RegressorAnswers(RegressorMixin, Answers):
+class _RegressorPredictions(RegressorMixin, Predictions):
     pass
 
 
-class _OutlierAnswers(Answers):
+class _OutlierPredictions(Predictions):
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         return self.scores[X, 0]
 
 
-def answers_from_sums(estimator: BaseFHEEstimator, sums: np.ndarray) -> Answers:
-    """Answers that sums of leaves stand for."""
+def predictions_from_sums(estimator: BaseFHEEstimator, sums: np.ndarray) -> Predictions:
+    """Predictions that sums of leaves stand for."""
     link, scores = estimator.quantized_ensemble_.link, scores_from_sums(estimator.quantized_ensemble_, sums)
     if is_outlier_detector(estimator):
         decision = link.decision(scores)
-        return _OutlierAnswers(np.where(decision < 0, -1, 1), _columns(decision))
+        return _OutlierPredictions(np.where(decision < 0, -1, 1), _columns(decision))
     if not is_classifier(estimator):
         values = link.values(scores)
-        return _RegressorAnswers(values, _columns(values))
+        return _RegressorPredictions(values, _columns(values))
     return _classifier(estimator, link.labels(scores, estimator.classes_), link.probabilities(scores))
 
 
-def answers_of_float_model(estimator: BaseFHEEstimator, X: Any) -> Answers:
-    """Answers of the model that was trained, by its own library."""
+def predictions_of_float_model(estimator: BaseFHEEstimator, X: Any) -> Predictions:
+    """Predictions of the model that was trained, by its own library."""
     model = estimator.estimator_
     if estimator.quantizer_.trains_on_bins:
         features = estimator.quantizer_.training_features(estimator._validate_rows(X))
@@ -102,19 +102,19 @@ def answers_of_float_model(estimator: BaseFHEEstimator, X: Any) -> Answers:
         decision = model.decision_function(features)
         # contamination moves the border in the encrypted estimator only
         decision = decision + model.offset_ - estimator.offset_
-        return _OutlierAnswers(np.where(decision < 0, -1, 1), _columns(decision))
+        return _OutlierPredictions(np.where(decision < 0, -1, 1), _columns(decision))
     labels = np.asarray(model.predict(features))
     if not is_classifier(estimator):
-        return _RegressorAnswers(labels, _columns(labels))
+        return _RegressorPredictions(labels, _columns(labels))
     if not isinstance(estimator.classes_, list) and hasattr(model, "classes_"):
         labels = estimator.classes_[np.searchsorted(model.classes_, labels)]  # XGBoost was trained on class numbers
     return _classifier(estimator, labels, model.predict_proba(features))
 
 
-def _classifier(estimator: BaseFHEEstimator, labels: np.ndarray, probabilities: Any) -> Answers:
-    answers = _ClassifierAnswers(labels, _columns(probabilities))
-    answers.classes_ = estimator.classes_
-    return answers
+def _classifier(estimator: BaseFHEEstimator, labels: np.ndarray, probabilities: Any) -> Predictions:
+    predictions = _ClassifierPredictions(labels, _columns(probabilities))
+    predictions.classes_ = estimator.classes_
+    return predictions
 
 
 def _columns(scores: Any) -> np.ndarray:

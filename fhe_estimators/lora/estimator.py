@@ -58,7 +58,7 @@ class HELoRAFineTuner(BaseEstimator):
     workers : list of URLs or workers, default=None
         None: one in this process (encryption happens all the same).
     verify : bool, default=True
-        Check every answer of the workers.
+        Check every response of the workers.
     epochs : int, default=1
         Passes over the texts.
     batch_size : int, default=8

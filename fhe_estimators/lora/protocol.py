@@ -36,7 +36,7 @@ class Worker(Protocol):
     def digests(self) -> dict[str, str]:
         """Digest of the weights of every layer it holds, by the layer's name."""
 
-    def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Product of ciphertexts and a layer's weights, and the seconds it took the worker."""
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:

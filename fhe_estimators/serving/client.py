@@ -14,7 +14,7 @@ from .archive import ClientModel, load_client_archive
 
 
 class FHEClient:
-    """Encrypts rows for a server and decrypts its answers.
+    """Encrypts rows for a server and decrypts its responses.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class FHEClient:
     def save_keys(self, path: str | os.PathLike, password: str) -> None:
         """Write all keys, the secret one included, to a file that is encrypted with a password.
 
-        A client that loads them decrypts answers to requests of this one, and the server need not be sent
+        A client that loads them decrypts responses to requests of this one, and the server need not be sent
         new evaluation keys.
 
         Parameters
@@ -165,7 +165,7 @@ class FHEClient:
         Raises
         ------
         DecryptionError
-            If the answer was not computed by the program on this client's request.
+            If the response was not computed by the program on this client's request.
         ProtocolError
             If the response is malformed, truncated or altered.
         """

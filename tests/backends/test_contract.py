@@ -96,13 +96,13 @@ def test_batches_in_processes(deployment):
     codes = np.resize(deployment.codes, (9000, deployment.codes.shape[1]))
     evaluator = deployment.backend.evaluator(deployment.program, n_jobs=2)
     keys = deployment.client.generate_keys()
-    answers = [evaluator.run(deployment.client.encrypt(codes), keys) for _ in range(2)]
-    for answer in answers:
-        np.testing.assert_array_equal(deployment.client.decrypt(answer), sum_leaves(deployment.ensemble, codes))
+    responses = [evaluator.run(deployment.client.encrypt(codes), keys) for _ in range(2)]
+    for response in responses:
+        np.testing.assert_array_equal(deployment.client.decrypt(response), sum_leaves(deployment.ensemble, codes))
     # Other keys, same processes.
     keys = deployment.client.generate_keys()
-    answer = evaluator.run(deployment.client.encrypt(codes), keys)
-    np.testing.assert_array_equal(deployment.client.decrypt(answer), sum_leaves(deployment.ensemble, codes))
+    response = evaluator.run(deployment.client.encrypt(codes), keys)
+    np.testing.assert_array_equal(deployment.client.decrypt(response), sum_leaves(deployment.ensemble, codes))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -73,27 +73,27 @@ class Faulty(LocalWorker):
         super().__init__(weights, **options)
         self.fault, self.calls = fault, 0
 
-    def multiply(self, layer, direction, wire):
+    def multiply(self, layer, direction, ciphertexts):
         self.calls += 1
-        answer, seconds = super().multiply(layer, direction, wire)
-        return (answer, seconds) if self.calls < 3 else self.fault(answer, seconds)
+        response, seconds = super().multiply(layer, direction, ciphertexts)
+        return (response, seconds) if self.calls < 3 else self.fault(response, seconds)
 
 
-def flip_one_value(answer, seconds):
-    answer[1, 1, 2] ^= 4
-    return answer, seconds
+def flip_one_value(response, seconds):
+    response[1, 1, 2] ^= 4
+    return response, seconds
 
 
-def die(answer, seconds):
+def die(response, seconds):
     raise WorkerError("connection refused")
 
 
 FAULTS = {
     "flips one value": flip_one_value,
     "dies": die,
-    "answers for fewer tokens": lambda answer, seconds: (answer[:-1], seconds),
-    "answers in another type": lambda answer, seconds: (answer.int(), seconds),
-    "does nothing": lambda answer, seconds: (torch.zeros_like(answer), seconds),
+    "responses for fewer tokens": lambda response, seconds: (response[:-1], seconds),
+    "responses in another type": lambda response, seconds: (response.int(), seconds),
+    "does nothing": lambda response, seconds: (torch.zeros_like(response), seconds),
 }
 
 
@@ -157,18 +157,18 @@ class TestHTTP:
         assert set(HTTPWorker(server.url).digests()) == set(weights)
 
     def test_large_bodies_are_refused(self, server, weights):
-        wire = torch.zeros((200, 3, 32), dtype=torch.int8)
+        ciphertexts = torch.zeros((200, 3, 32), dtype=torch.int8)
         with pytest.raises(WorkerError, match=r"HTTP 413|cannot be reached"):
-            HTTPWorker(server.url, token="secret").multiply(next(iter(weights)), "forward", wire)
+            HTTPWorker(server.url, token="secret").multiply(next(iter(weights)), "forward", ciphertexts)
 
     @pytest.mark.parametrize(
         ("layer", "direction", "shape"),
         [("nowhere", "forward", (2, 3, 32)), (None, "sideways", (2, 3, 32)), (None, "forward", (2, 3, 5))],
     )
     def test_bad_requests_are_refused_with_the_reason(self, server, weights, layer, direction, shape):
-        wire = torch.zeros(shape, dtype=torch.int8)
+        ciphertexts = torch.zeros(shape, dtype=torch.int8)
         with pytest.raises(WorkerError, match=r"HTTP 400.*(hold|direction|shape)"):
-            HTTPWorker(server.url, token="secret").multiply(layer or next(iter(weights)), direction, wire)
+            HTTPWorker(server.url, token="secret").multiply(layer or next(iter(weights)), direction, ciphertexts)
 
     def test_weak_parameters_are_refused_by_the_worker(self, server, weights):
         class Weak:

@@ -150,9 +150,9 @@ class CKKSClient(Client):
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError("The response is malformed.") from error
         fits = all(0 <= k <= 20 and 1 <= n <= self.parameters.n_slots >> k for n, k in batches)
-        n_answers = len(batches) * constants.count(None)
-        if not batches or not fits or len(constants) != self.spec.metadata["n_scores"] or n_answers != n_blobs:
-            raise ProtocolError("The response is malformed: its answers do not have the shape of the request.")
+        n_responses = len(batches) * constants.count(None)
+        if not batches or not fits or len(constants) != self.spec.metadata["n_scores"] or n_responses != n_blobs:
+            raise ProtocolError("The response is malformed: its responses do not have the shape of the request.")
         return constants, batches
 
     def _decrypt_batch(
@@ -178,9 +178,9 @@ class CKKSClient(Client):
         self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int
     ) -> np.ndarray:
         """Leaf sums of a batch before rounding, float64; never leaves the client."""
-        ciphertext = file.load(seal.Ciphertext(), self.context, blob, "answer")
+        ciphertext = file.load(seal.Ciphertext(), self.context, blob, "response")
         if ciphertext.parms_id() != self.context.level_ids[1]:
-            raise ProtocolError("An answer of the response is at an unexpected level.")
+            raise ProtocolError("A response of the response is at an unexpected level.")
         ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.uses_pairs else 1)
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
@@ -193,7 +193,7 @@ class CKKSClient(Client):
         off = np.abs(values - integers).max()
         if off > _INTEGER_TOLERANCE or np.abs(integers).max() > 2.0**self.parameters.score_bits:
             raise DecryptionError(
-                "The decrypted answer is no sum of leaves: it was computed under other keys, by another program, or "
+                "The decrypted response is no sum of leaves: it was computed under other keys, by another program, or "
                 "was altered on the way. Send the request again, with this client's evaluation_keys."
             )
         return integers

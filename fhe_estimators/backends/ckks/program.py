@@ -1,4 +1,4 @@
-"""The compiled program: tests, circuit and parameters. Server side, without secrets."""
+"""The compiled program: comparisons, circuit and parameters. Server side, without secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantize
 from .._base import ClientSpec, Program
 from .._security import SECURITY_BITS
 from ..messages import program_digest
-from .circuit.comparisons import TestTable, tests_of_ensemble
+from .circuit.comparisons import ComparisonTable, comparisons_of_ensemble
 from .circuit.inputs import FACTOR, TERM
 from .circuit.levels import Schedule, schedule
 from .circuit.merged_trees import imaginary_bounds
@@ -39,7 +39,7 @@ def quantize_for_ckks(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layou
             "max_depth, or the number of leaves."
         )
     ensemble = quantizer.quantize_thresholds(ensemble)
-    table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
+    table = comparisons_of_ensemble(ensemble, quantizer.hidden_code_bits)
     finest = quantize_leaves(ensemble, _MAX_SCORE_BITS)
     plan = schedule(finest, table)
     parameters = select_parameters(
@@ -55,7 +55,7 @@ def compile_program(
     ensemble: TreeEnsemble, quantizer: FeatureQuantizer, layout: str, *, verbose: int = 0
 ) -> CKKSProgram:
     """Compile an ensemble that came from `quantize_for_ckks`."""
-    table = tests_of_ensemble(ensemble, quantizer.hidden_code_bits)
+    table = comparisons_of_ensemble(ensemble, quantizer.hidden_code_bits)
     score_bits = max(1, *(int(np.abs(bound).max()).bit_length() for bound in ensemble.score_bounds()))
     plan = schedule(ensemble, table, verbose=verbose)
     parameters = select_parameters(
@@ -74,9 +74,9 @@ def _score_bits(ensemble: TreeEnsemble, score_error: float) -> int:
     return min(max(score_bits_for(ensemble, score_error) + 1, 8), _MAX_SCORE_BITS)
 
 
-def _expansions(n_tests: int, layout: str) -> list[int]:
+def _expansions(n_comparisons: int, layout: str) -> list[int]:
     """Packings of small requests to try, the most compact first."""
-    full = min(MAX_EXPANSION_LOG2, max(0, n_tests - 1).bit_length())
+    full = min(MAX_EXPANSION_LOG2, max(0, n_comparisons - 1).bit_length())
     return {"rows": [0], "compact": [full]}.get(layout, list(range(full, -1, -1)))
 
 
@@ -109,24 +109,24 @@ class CKKSProgram(Program):
         return {name: self.__dict__[name] for name in names}  # the caches are derived
 
     @cached_property
-    def tests(self) -> TestTable:
+    def comparisons(self) -> ComparisonTable:
         """The comparisons in the trees and the inputs they are made of."""
-        return tests_of_ensemble(self.ensemble, self.hidden_code_bits)
+        return comparisons_of_ensemble(self.ensemble, self.hidden_code_bits)
 
     @cached_property
     def schedule(self) -> Schedule:
         """The circuit."""
-        return schedule(self.ensemble, self.tests)
+        return schedule(self.ensemble, self.comparisons)
 
     @cached_property
     def packing(self) -> PackingPlan:
         """Level and role of each input, and how inputs share ciphertexts."""
-        if self.tests.hides_bins:
-            n_inputs = len(self.tests.inputs)
+        if self.comparisons.hides_bins:
+            n_inputs = len(self.comparisons.inputs)
             return PackingPlan(np.full(n_inputs, self.parameters.n_levels), np.full(n_inputs, FACTOR), False)
-        levels, roles = self.schedule.test_levels, self.schedule.test_roles
+        levels, roles = self.schedule.comparison_levels, self.schedule.comparison_roles
         paired = (roles == TERM) & (levels > 0)
-        worth_it = np.count_nonzero(paired) // 2 > self.schedule.n_answers
+        worth_it = np.count_nonzero(paired) // 2 > self.schedule.n_responses
         return PackingPlan(
             levels, roles, worth_it and self.parameters.fits(imaginary_bounds(self.schedule.sums, paired))
         )
@@ -160,12 +160,12 @@ class CKKSProgram(Program):
                 "uses_pairs": self.packing.uses_pairs,
                 "galois_elements": self.galois_elements,
             },
-            arrays={**self.tests.inputs.to_arrays(), "level": self.packing.levels, "role": self.packing.roles},
+            arrays={**self.comparisons.inputs.to_arrays(), "level": self.packing.levels, "role": self.packing.roles},
         )
 
     def predicted_error_std(self) -> float:
         """Standard deviation, in integer steps, of a decrypted leaf sum before rounding."""
-        return predicted_error_std(self.parameters, circuit_noise(self.ensemble, self.tests, self.schedule))
+        return predicted_error_std(self.parameters, circuit_noise(self.ensemble, self.comparisons, self.schedule))
 
     def describe(self) -> dict[str, Any]:
         p, plan = self.parameters, self.schedule
@@ -180,11 +180,11 @@ class CKKSProgram(Program):
             "predicted_error_std": self.predicted_error_std(),
             "n_products": len(plan.products),
             "n_relinearizations": plan.n_relinearizations(),
-            "n_tests": len(self.tests),
+            "n_comparisons": len(self.comparisons),
             "rows_per_batch": p.n_slots,
             "n_ciphertexts": len(batch),
             "upload_bytes": sum(seeded_ciphertext_bytes(p, level) for level in batch),
-            "download_bytes": self.schedule.n_answers * public_ciphertext_bytes(p, 1),
+            "download_bytes": self.schedule.n_responses * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": p.n_slots >> p.expansion_log2,
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
             "evaluation_key_bytes": relin_key_bytes(p) + len(self.galois_elements) * galois_key_bytes(p),

@@ -25,19 +25,19 @@ def simulate_leaf_sums(program: CKKSProgram, codes: np.ndarray, rng: np.random.G
     p, plan = program.parameters, program.schedule
     ring = RingNoise(p.poly_modulus_degree, p.coeff_modulus_bits)
     expansion = largest_expansion(len(codes), p.n_slots, p.expansion_log2)
-    inputs = program.tests.inputs.bits(codes).astype(np.float64)
+    inputs = program.comparisons.inputs.bits(codes).astype(np.float64)
     inputs += rng.normal(scale=ring.unpacked(expansion) / 2.0**p.prime_bits, size=inputs.shape)
-    bits = np.column_stack([_composed(recipe, inputs) for recipe in program.tests.recipes])
+    bits = np.column_stack([_composed(recipe, inputs) for recipe in program.comparisons.recipes])
     rounding = ring.rounding / 2.0**p.prime_bits
     value_error = np.hypot(ring.rounding_of_products, ring.worst_key_switching) / 2.0**p.prime_bits
-    if program.tests.has_products:
+    if program.comparisons.has_products:
         bits += rng.normal(scale=rounding, size=bits.shape)
     values: dict[Product, np.ndarray] = {}
 
     def total(affine: Affine) -> np.ndarray:
-        tests = [test for test in affine.linear if test != CONSTANT]
-        coefficients = np.array([affine.linear[test] for test in tests], dtype=np.float64)
-        result = bits[:, tests] @ coefficients + affine.linear.get(CONSTANT, 0)
+        comparisons = [comparison for comparison in affine.linear if comparison != CONSTANT]
+        coefficients = np.array([affine.linear[comparison] for comparison in comparisons], dtype=np.float64)
+        result = bits[:, comparisons] @ coefficients + affine.linear.get(CONSTANT, 0)
         for product, coefficient in affine.products.items():
             result += coefficient * values[product]
         return result

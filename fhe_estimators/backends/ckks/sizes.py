@@ -20,7 +20,7 @@ def seeded_ciphertext_bytes(parameters: CKKSParameters, level: int) -> int:
 
 
 def public_ciphertext_bytes(parameters: CKKSParameters, level: int) -> int:
-    """An answer: two polynomials."""
+    """A response: two polynomials."""
     return 2 * seeded_ciphertext_bytes(parameters, level)
 
 

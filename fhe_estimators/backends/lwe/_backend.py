@@ -19,7 +19,7 @@ class LWEBackend:
         ``"fast"``: dimension 1,024 and 26 bits; noise about a third of that of 8-bit dynamic quantization.
         ``"precise"``: dimension 2,048 and 32 bits; a third of that noise, for twice the hints.
     n_checks : int, default=8
-        Check vectors of a product: a wrong answer passes with probability at most ``2 ** (1 - n_checks)``.
+        Check vectors of a product: a wrong response passes with probability at most ``2 ** (1 - n_checks)``.
     hint_memory_bytes : int, default=2 ** 31
         Hints beyond it are kept in files.
     hint_directory : path-like, default=None

@@ -23,13 +23,13 @@ def store_limbs(integers, limb0, limb1, limb2):
 
 
 @njit(parallel=True, **LOOP_OPTIONS)
-def combine_limbs(products, wire):
+def combine_limbs(products, ciphertexts):
     """Integers from products of limbs, modulo 2^24, as balanced limbs again (worker).
 
     Parameters
     ----------
     products : ndarray of int32, shape (n_tokens, 3, n_features)
-    wire : ndarray of int8, same shape
+    ciphertexts : ndarray of int8, same shape
         The result.
     """
     n_tokens, _, n_features = products.shape
@@ -38,4 +38,4 @@ def combine_limbs(products, wire):
         integers = np.empty(n_features, dtype=np.uint32)
         for j in range(n_features):
             integers[j] = np.uint32(product0[j] + (product1[j] << np.int32(8)) + (product2[j] << np.int32(16)))
-        store_limbs(integers, wire[t, 0], wire[t, 1], wire[t, 2])
+        store_limbs(integers, ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2])

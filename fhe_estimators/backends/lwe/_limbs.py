@@ -1,6 +1,6 @@
 """Integers as balanced base-256 digits (limbs), and their exact products by int8 matrix multiplication.
 
-Used by workers (weights times ciphertexts) and by clients (checks of a worker's answers); no secrets here.
+Used by workers (weights times ciphertexts) and by clients (checks of a worker's responses); no secrets here.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from types import ModuleType
 import torch
 
 from ...utils import optional_module
-from .parameters import WIRE_BITS
+from .parameters import CIPHERTEXT_BITS
 
-WIRE_LIMBS = WIRE_BITS // 8
+CIPHERTEXT_LIMBS = CIPHERTEXT_BITS // 8
 _BIAS = {n: sum(0x80 << (8 * k) for k in range(n)) for n in (1, 2, 3, 4)}
 
 
-def to_limbs(integers: torch.Tensor, n_limbs: int = WIRE_LIMBS) -> torch.Tensor:
+def to_limbs(integers: torch.Tensor, n_limbs: int = CIPHERTEXT_LIMBS) -> torch.Tensor:
     """Balanced limbs, least first, of integers modulo ``256 ** n_limbs``.
 
     Parameters
@@ -74,12 +74,12 @@ def _int8_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch._int_mm(left, right)[:rows, :columns]
 
 
-def multiply_wire(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") -> torch.Tensor:
+def multiply_ciphertexts(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") -> torch.Tensor:
     """Product modulo 2^24 of integers in limbs with a matrix, in limbs.
 
     Parameters
     ----------
-    wire : tensor of int8, shape (n_tokens, 3, n_inner)
+    ciphertexts : tensor of int8, shape (n_tokens, 3, n_inner)
     matrix : tensor of int8, shape (n_inner, n_columns)
     gemm : {"int8", "float64"}
 
@@ -87,7 +87,7 @@ def multiply_wire(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8
     -------
     tensor of int8, shape (n_tokens, 3, n_columns)
     """
-    products = multiply_limbs(wire, matrix, gemm=gemm)
+    products = multiply_limbs(ciphertexts, matrix, gemm=gemm)
     loops = compiled_loops(products.device)
     if loops is None:
         return to_limbs(from_limbs(products))

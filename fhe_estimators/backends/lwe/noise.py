@@ -1,7 +1,7 @@
 """The written noise model: how far a decrypted product is from the exact one, and how large an input may be.
 
 An input ``x`` (one token) is sent as ``m = round(alpha x)``. What the worker multiplies by the integer weights ``w`` of
-an output is ``m + e + r``: message, Gaussian noise, and the rounding of the mask to the wire's 24 bits, the last with
+an output is ``m + e + r``: message, Gaussian noise, and the rounding of the ciphertext to 24 bits, the last with
 variance ``u^2 / 12`` for ``u = q / 2^24``. The product is ``w.m + w.(e + r) + w.d - h``, where ``d`` is the rounding of
 the message and ``h`` comes from hints in single precision. Everything is in units of 1 modulo q; divided by ``alpha``,
 it is the error of the output in units of the weights' integers.
@@ -19,7 +19,7 @@ import torch
 
 from ...exceptions import NonFiniteError
 from ._randomness import GAUSSIAN_THRESHOLDS
-from .parameters import NOISE_STANDARD_DEVIATION, WIRE_BITS, LWEParameters
+from .parameters import CIPHERTEXT_BITS, NOISE_STANDARD_DEVIATION, LWEParameters
 
 _ROUNDING_VARIANCE = 1 / 12
 _LARGEST_NOISE = len(GAUSSIAN_THRESHOLDS)
@@ -86,15 +86,15 @@ class NoiseModel:
     parameters: LWEParameters
 
     @property
-    def wire_unit(self) -> float:
-        """What one unit of the wire is worth modulo q."""
-        return 2.0 ** (self.parameters.modulus_bits - WIRE_BITS)
+    def rounding_unit(self) -> float:
+        """What one unit of a ciphertext is worth modulo q."""
+        return 2.0 ** (self.parameters.modulus_bits - CIPHERTEXT_BITS)
 
     @property
     def input_deviation(self) -> float:
         """Standard deviation of noise and roundings of one encrypted value."""
-        wire = _ROUNDING_VARIANCE * self.wire_unit**2 if self.wire_unit > 1 else 0.0
-        return math.sqrt(NOISE_STANDARD_DEVIATION**2 + wire + _ROUNDING_VARIANCE)
+        rounding = _ROUNDING_VARIANCE * self.rounding_unit**2 if self.rounding_unit > 1 else 0.0
+        return math.sqrt(NOISE_STANDARD_DEVIATION**2 + rounding + _ROUNDING_VARIANCE)
 
     @property
     def hint_deviation(self) -> float:
@@ -125,7 +125,7 @@ class NoiseModel:
         ValueError
             If the layer is so wide that its noise alone could wrap.
         """
-        noise = norms.largest_absolute * (_LARGEST_NOISE + self.wire_unit / 2 + 1)
+        noise = norms.largest_absolute * (_LARGEST_NOISE + self.rounding_unit / 2 + 1)
         noise += _STATISTICAL_MARGIN * self.hint_deviation
         room = 2.0 ** (self.parameters.modulus_bits - 1) - noise
         scale = room / max(norms.largest_euclidean, 1.0) - math.sqrt(norms.n_inputs) / 2

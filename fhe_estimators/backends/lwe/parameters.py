@@ -12,8 +12,8 @@ from .._security import check_ring_security
 NOISE_STANDARD_DEVIATION = 3.2
 #: All arithmetic is modulo 2^32; a smaller modulus lives in the upper bits (see `LWEParameters.shift_bits`).
 WORD_BITS = 32
-#: Bits of a ciphertext value on the wire: three bytes, which are three int8 limbs for the worker.
-WIRE_BITS = 24
+#: Bits of a value of a ciphertext as it is sent: three bytes, which are three int8 limbs for the worker.
+CIPHERTEXT_BITS = 24
 #: Bytes of seeds and keys.
 KEY_BYTES = 32
 
@@ -52,8 +52,10 @@ class LWEParameters:
         self._check_shape()
 
     def _check_shape(self) -> None:
-        if not WIRE_BITS <= self.modulus_bits <= WORD_BITS:
-            raise InsecureParametersError(f"modulus_bits={self.modulus_bits} must be from {WIRE_BITS} to {WORD_BITS}.")
+        if not CIPHERTEXT_BITS <= self.modulus_bits <= WORD_BITS:
+            raise InsecureParametersError(
+                f"modulus_bits={self.modulus_bits} must be from {CIPHERTEXT_BITS} to {WORD_BITS}."
+            )
         degree = self.ring_degree
         if degree < 2 or degree & (degree - 1) or degree > self.dimension or self.dimension % degree:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ._limbs import from_limbs, multiply_limbs, multiply_wire, to_limbs
+from ._limbs import from_limbs, multiply_ciphertexts, multiply_limbs, to_limbs
 from ._randomness import public_matrix
 from .parameters import LWEParameters
 
@@ -14,7 +14,7 @@ _HINT_LIMBS = 4
 _HINT_CHUNK = 512
 
 
-def multiply(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") -> torch.Tensor:
+def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") -> torch.Tensor:
     """Encrypted tokens times a clear matrix: an encryption, under the same secret, of the product.
 
     Run by the worker; needs no key. Exact modulo 2^24: no noise is added, that of the inputs is multiplied by the
@@ -22,7 +22,7 @@ def multiply(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") ->
 
     Parameters
     ----------
-    wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+    ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
         Ciphertexts of a client.
     matrix : tensor of int8, shape (n_inputs, n_outputs)
     gemm : {"int8", "float64"}, default="int8"
@@ -31,7 +31,7 @@ def multiply(wire: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") ->
     -------
     tensor of int8, shape (n_tokens, 3, n_outputs)
     """
-    return multiply_wire(wire, matrix, gemm=gemm)
+    return multiply_ciphertexts(ciphertexts, matrix, gemm=gemm)
 
 
 def compute_hint(matrix: torch.Tensor, seed: bytes, parameters: LWEParameters, *, gemm: str = "int8") -> torch.Tensor:

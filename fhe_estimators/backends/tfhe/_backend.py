@@ -22,7 +22,7 @@ _MAX_CODE_BITS = 8
 
 
 class TFHEBackend(Backend):
-    """Trees by look-up tables: one row at a time, short answers, any number of trees.
+    """Trees by look-up tables: one row at a time, short responses, any number of trees.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class TFHEBackend(Backend):
         and every distinct comparison is a chain of one to three tables. ``"auto"``: the server, if the quantizer hides
         the model's thresholds from clients, else the client.
     p_error : float, default=2 ** -40
-        Largest probability that the answer to a row is wrong. Parameters that cannot keep it are refused.
+        Largest probability that the response to a row is wrong. Parameters that cannot keep it are refused.
 
     References
     ----------

@@ -85,13 +85,13 @@ class TFHEClient(Client):
                 raise KeyMismatchError(f"The response was made for {what} ({name} differs).")
         n_rows = header.get("n_rows")
         if not isinstance(n_rows, int) or n_rows < 0 or (self._client is not None and len(blobs) != n_rows):
-            raise ProtocolError("The response does not hold an answer for every row.")
+            raise ProtocolError("The response does not hold a ciphertext for every row.")
         if self._client is None:
             return np.tile(self._constants, (n_rows, 1))
         sums = np.array([self._decrypt_row(blob) for blob in blobs]).reshape(n_rows, -1) + self._constants
         if (sums < self.spec.arrays["smallest"]).any() or (sums > self.spec.arrays["largest"]).any():
             raise DecryptionError(
-                "The decrypted scores are outside what the model can give: wrong keys or a wrong answer."
+                "The decrypted scores are outside what the model can give: wrong keys or a wrong response."
             )
         return sums
 

@@ -36,9 +36,9 @@ class TFHEEvaluator(Evaluator):
         if not isinstance(n_rows, int) or len(blobs) != (0 if self.program.is_constant else n_rows):
             raise ProtocolError("The request does not hold a ciphertext for every row.")
         bar = progress_bar(blobs, description="evaluate", verbose=self.verbose)
-        answers = [self._evaluate_row(bytes(blob), keys) for blob in bar]
+        responses = [self._evaluate_row(bytes(blob), keys) for blob in bar]
         identity = {"program_id": self.program.program_id, "key_id": str(header["key_id"])}
-        return pack_message("response", {**identity, "n_rows": n_rows}, answers)
+        return pack_message("response", {**identity, "n_rows": n_rows}, responses)
 
     def _evaluate_row(self, blob: bytes, keys: Any) -> bytes:
         fhe = load_concrete()

@@ -138,7 +138,7 @@ class TFHEProgram(Program):
             "security_bits": SECURITY_BITS,
             "poly_modulus_degree": 0 if circuit is None else _largest_polynomial(circuit),
             "depth": len(self.plan.levels),
-            "n_tests": len(self.comparisons),
+            "n_comparisons": len(self.comparisons),
             "n_tables": len(self.plan.tables),
             "n_programmable_bootstraps": 0 if circuit is None else circuit.programmable_bootstrap_count,
             "failure_probability": 0.0 if circuit is None else circuit.global_p_error,

@@ -29,7 +29,7 @@ class FrozenLayer:
     weights : tensor of int8, shape (n_limbs * n_outputs, n_inputs), or None
         None where only workers hold them.
     checks : dict of str to ProductCheck
-        By direction; empty if answers are not verified. Secret.
+        By direction; empty if responses are not verified. Secret.
     static_largest : float or None
         Largest input seen in calibration.
     """

@@ -21,8 +21,8 @@ from ..protocol import (
     unpack_tensor,
 )
 
-#: The largest answer a client reads, so that a worker cannot fill its memory.
-MAX_ANSWER_BYTES = 4 << 30
+#: The largest response a client reads, so that a worker cannot fill its memory.
+MAX_RESPONSE_BYTES = 4 << 30
 
 
 class HTTPWorker:
@@ -62,15 +62,15 @@ class HTTPWorker:
         digests : dict of str to str
             By the layer's name.
         """
-        answer = self._request("GET", LAYERS_PATH).json()
-        if not isinstance(answer, dict) or answer.get("protocol_version") != PROTOCOL_VERSION:
+        response = self._request("GET", LAYERS_PATH).json()
+        if not isinstance(response, dict) or response.get("protocol_version") != PROTOCOL_VERSION:
             raise WorkerError(
-                f"Worker {self.name} speaks protocol version {answer.get('protocol_version')!r}, this client "
+                f"Worker {self.name} speaks protocol version {response.get('protocol_version')!r}, this client "
                 f"{PROTOCOL_VERSION}: install the same release of fhe_estimators on both."
             )
-        return {str(name): str(digest) for name, digest in answer["layers"].items()}
+        return {str(name): str(digest) for name, digest in response["layers"].items()}
 
-    def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Ciphertexts times the weights of a layer.
 
         Parameters
@@ -79,20 +79,20 @@ class HTTPWorker:
             Its name.
         direction : {"forward", "backward"}
             The weights, or their transpose.
-        wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+        ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
             Ciphertexts.
 
         Returns
         -------
-        answer : tensor of int8, shape (n_tokens, 3, n_outputs)
+        response : tensor of int8, shape (n_tokens, 3, n_outputs)
             Ciphertexts of the product.
         seconds : float
             What the worker's arithmetic took.
         """
-        message = pack_tensor("product_request", wire, layer=layer, direction=direction)
-        answer, header = unpack_tensor("product", self._request("POST", PRODUCTS_PATH, message).content)
+        message = pack_tensor("product_request", ciphertexts, layer=layer, direction=direction)
+        response, header = unpack_tensor("product", self._request("POST", PRODUCTS_PATH, message).content)
         seconds = header.get("seconds")
-        return answer, float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        return response, float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
         """The public matrix of a run times the weights of a layer.
@@ -118,20 +118,20 @@ class HTTPWorker:
 
     def _request(self, method: str, path: str, content: bytes | None = None, **options: Any) -> Any:
         try:
-            with self._client.stream(method, path, content=content, **options) as answer:
+            with self._client.stream(method, path, content=content, **options) as response:
                 parts, size = [], 0
-                for part in answer.iter_bytes():
+                for part in response.iter_bytes():
                     size += len(part)
-                    if size > MAX_ANSWER_BYTES:
-                        raise ProtocolError(f"Worker {self.name} sent more than {MAX_ANSWER_BYTES} bytes.")
+                    if size > MAX_RESPONSE_BYTES:
+                        raise ProtocolError(f"Worker {self.name} sent more than {MAX_RESPONSE_BYTES} bytes.")
                     parts.append(part)
-                answer = self._httpx.Response(answer.status_code, content=b"".join(parts))
+                response = self._httpx.Response(response.status_code, content=b"".join(parts))
         except self._httpx.TimeoutException as error:
             raise WorkerError(f"Worker {self.name} did not answer in time ({type(error).__name__}).") from error
         except self._httpx.HTTPError as error:
             raise WorkerError(f"Worker {self.name} cannot be reached: {error}") from error
-        if answer.status_code != 200:
+        if response.status_code != 200:
             raise WorkerError(
-                f"Worker {self.name} refused the request (HTTP {answer.status_code}): {answer.text[:500]}"
+                f"Worker {self.name} refused the request (HTTP {response.status_code}): {response.text[:500]}"
             )
-        return answer
+        return response

@@ -1,4 +1,4 @@
-"""Several workers as one: layers are shared out, answers checked, failures retried elsewhere (client side)."""
+"""Several workers as one: layers are shared out, responses checked, failures retried elsewhere (client side)."""
 
 from __future__ import annotations
 
@@ -63,29 +63,33 @@ class WorkerPool:
                 self._note(worker, error)
         return digests
 
-    def multiply(self, layer: FrozenLayer, direction: str, wire: torch.Tensor) -> torch.Tensor:
+    def multiply(self, layer: FrozenLayer, direction: str, ciphertexts: torch.Tensor) -> torch.Tensor:
         """Product of ciphertexts and a layer's weights: int8, shape (n_tokens, 3, n_outputs).
 
         Raises
         ------
         WorkerError
-            If no worker that holds the layer gives an answer that passes the check; the message names them.
+            If no worker that holds the layer gives a response that passes the check; the message names them.
         """
 
         def ask(worker: Worker) -> torch.Tensor:
             start = time.perf_counter()
-            answer, seconds = worker.multiply(layer.name, direction, wire)
+            response, seconds = worker.multiply(layer.name, direction, ciphertexts)
             self.costs.worker_seconds += seconds
             self.costs.transfer_seconds += max(0.0, time.perf_counter() - start - seconds)
-            self.costs.upload_bytes += wire.nbytes
-            self.costs.download_bytes += answer.nbytes
-            shape = (len(wire), 3, len(layer.norms[direction].euclidean))
-            if answer.shape != shape or answer.dtype != torch.int8:
-                raise ProtocolError(f"The answer has shape {tuple(answer.shape)} of {answer.dtype}, expected {shape}.")
+            self.costs.upload_bytes += ciphertexts.nbytes
+            self.costs.download_bytes += response.nbytes
+            shape = (len(ciphertexts), 3, len(layer.norms[direction].euclidean))
+            if response.shape != shape or response.dtype != torch.int8:
+                raise ProtocolError(
+                    f"The response has shape {tuple(response.shape)} of {response.dtype}, expected {shape}."
+                )
             with self.costs.crypto():
-                if direction in layer.checks and not layer.checks[direction].accepts(wire, answer.to(wire.device)):
+                if direction in layer.checks and not layer.checks[direction].accepts(
+                    ciphertexts, response.to(ciphertexts.device)
+                ):
                     raise WorkerIntegrityError(f"Worker {worker.name} answered {layer.name}/{direction} wrongly.")
-            return answer.to(wire.device)
+            return response.to(ciphertexts.device)
 
         return self._first_success(layer, ask)
 
@@ -108,7 +112,7 @@ class WorkerPool:
         return self._first_success(layer, ask)
 
     def _first_success(self, layer: FrozenLayer, ask: Callable[[Worker], T]) -> T:
-        """The first good answer; workers that fail go to the end of the line, for this layer."""
+        """The first good response; workers that fail go to the end of the line, for this layer."""
         holders, errors = self._holders[layer.name], []
         for worker in list(holders):
             try:

@@ -91,10 +91,10 @@ class EncryptedProducts(_QuantizedProducts):
     def _multiply(self, layer, direction, values, output_scales):
         spectra = self._hint_spectra(layer, direction)
         with self.costs.crypto():
-            wire, secrets = self.client.encrypt(values, layer.norms[direction])
-        answer = self.pool.multiply(layer, direction, wire)
+            ciphertexts, secrets = self.client.encrypt(values, layer.norms[direction])
+        response = self.pool.multiply(layer, direction, ciphertexts)
         with self.costs.crypto():
-            return self.client.decrypt(answer, secrets, spectra, output_scales)
+            return self.client.decrypt(response, secrets, spectra, output_scales)
 
     def _hint_spectra(self, layer: FrozenLayer, direction: str) -> torch.Tensor:
         def fetch() -> torch.Tensor:

@@ -71,9 +71,9 @@ def create_app(worker: LocalWorker, *, token: str | None = None, max_body_bytes:
 
 
 def _product(worker: LocalWorker, body: bytes) -> bytes:
-    wire, header = unpack_tensor("product_request", body)
-    answer, seconds = worker.multiply(str(header.get("layer")), str(header.get("direction")), wire)
-    return pack_tensor("product", answer, seconds=seconds)
+    ciphertexts, header = unpack_tensor("product_request", body)
+    response, seconds = worker.multiply(str(header.get("layer")), str(header.get("direction")), ciphertexts)
+    return pack_tensor("product", response, seconds=seconds)
 
 
 def _hint(worker: LocalWorker, body: bytes) -> bytes:

@@ -40,7 +40,7 @@ class LocalWorker:
         """
         return dict(self._digests)
 
-    def multiply(self, layer: str, direction: str, wire: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Ciphertexts times the weights of a layer.
 
         Parameters
@@ -49,25 +49,30 @@ class LocalWorker:
             Its name.
         direction : {"forward", "backward"}
             The weights, or their transpose.
-        wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+        ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
             Ciphertexts.
 
         Returns
         -------
-        answer : tensor of int8, shape (n_tokens, 3, n_outputs)
+        response : tensor of int8, shape (n_tokens, 3, n_outputs)
             Ciphertexts of the product.
         seconds : float
             What the worker's arithmetic took.
         """
         start = time.perf_counter()
         matrix = self._matrix(layer, direction)
-        if wire.ndim != 3 or wire.shape[1:] != (3, len(matrix)) or wire.dtype != torch.int8 or not len(wire):
+        if (
+            ciphertexts.ndim != 3
+            or ciphertexts.shape[1:] != (3, len(matrix))
+            or ciphertexts.dtype != torch.int8
+            or not len(ciphertexts)
+        ):
             raise ProtocolError(
-                f"Ciphertexts for {layer}/{direction} have shape {tuple(wire.shape)} of {wire.dtype}, expected "
-                f"(n_tokens, 3, {len(matrix)}) of torch.int8."
+                f"Ciphertexts for {layer}/{direction} have shape {tuple(ciphertexts.shape)} of {ciphertexts.dtype}, "
+                f"expected (n_tokens, 3, {len(matrix)}) of torch.int8."
             )
-        answer = multiply(wire.to(matrix.device), matrix)
-        return answer, time.perf_counter() - start
+        response = multiply(ciphertexts.to(matrix.device), matrix)
+        return response, time.perf_counter() - start
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
         """The public matrix of a run times the weights of a layer.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.backends.ckks.circuit.comparisons import tests_of_ensemble as table_of
+from fhe_estimators.backends.ckks.circuit.comparisons import comparisons_of_ensemble as table_of
 from fhe_estimators.backends.ckks.circuit.inputs import FACTOR
 from fhe_estimators.backends.ckks.circuit.levels import factor_level, schedule
 from fhe_estimators.backends.ckks.circuit.merged_trees import CONSTANT, imaginary_bounds
@@ -47,7 +47,7 @@ def all_codes(allow_nan=True):
 
 
 def test_bits(table, codes):
-    """Results of all tests, shape (n_rows, n_tests)."""
+    """Results of all tests, shape (n_rows, n_comparisons)."""
     inputs = table.inputs.bits(codes).astype(np.int64)
     return np.column_stack([np.zeros(len(codes), dtype=np.int64), *[compose(r, inputs) for r in table.recipes]])[:, 1:]
 
@@ -107,7 +107,7 @@ def test_pairs_leave_real_parts_alone(seed, depth, n_trees):
     table = table_of(ensemble, None)
     plan = schedule(ensemble, table)
     codes, rng = all_codes(), np.random.default_rng(seed)
-    terms = (plan.test_roles != FACTOR) & (plan.test_levels > 0)
+    terms = (plan.comparison_roles != FACTOR) & (plan.comparison_levels > 0)
     bits = test_bits(table, codes) + 1j * rng.integers(0, 2, size=(len(codes), len(table))) * terms
     values = evaluate(plan.outputs[0], bits)
     np.testing.assert_array_equal(values.real, sum_leaves(ensemble, codes)[:, 0])
@@ -140,13 +140,13 @@ def test_levels_fit_the_uses(seed):
     assert plan.n_levels == max(output.depth for output in plan.outputs)
     assert set(plan.products) == set(products_of(plan.outputs))
     for output in plan.outputs:
-        assert all(plan.test_levels[test] >= 1 for test in output.linear if test != CONSTANT)
+        assert all(plan.comparison_levels[test] >= 1 for test in output.linear if test != CONSTANT)
     for product in plan.products:
         assert 1 <= product.level <= plan.n_levels
         for factor, _ in product.operands():
             at = factor_level(factor, product.level)
             assert all(below.level >= at for below in factor.products)
-            assert all(plan.test_levels[test] >= at for test in factor.linear if test != CONSTANT)
+            assert all(plan.comparison_levels[test] >= at for test in factor.linear if test != CONSTANT)
 
 
 def test_equal_sides_cost_nothing():

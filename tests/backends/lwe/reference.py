@@ -32,14 +32,14 @@ def encrypt(parameters, seed, secret_key, noise_key, values, scales):
     return ((mask + ((message + noise) << parameters.shift_bits) + 128) % MODULUS) >> 8
 
 
-def integers(wire):
+def integers(ciphertexts):
     """Integers modulo 2^24 from limbs (n_tokens, 3, n_features)."""
-    limbs = np.asarray(wire, dtype=np.int64)
+    limbs = np.asarray(ciphertexts, dtype=np.int64)
     return (limbs[:, 0] + (limbs[:, 1] << 8) + (limbs[:, 2] << 16)) % (1 << 24)
 
 
-def decrypt(parameters, secret_key, hint, wire):
+def decrypt(parameters, secret_key, hint, ciphertexts):
     """Centred integers modulo 2^32, shape (n_tokens, n_outputs)."""
-    mask = masks(hint, ternary_secret(secret_key, parameters))[:, : len(wire)].T
-    difference = (integers(wire) * 256 - mask) % MODULUS
+    mask = masks(hint, ternary_secret(secret_key, parameters))[:, : len(ciphertexts)].T
+    difference = (integers(ciphertexts) * 256 - mask) % MODULUS
     return (difference + MODULUS // 2) % MODULUS - MODULUS // 2

@@ -23,10 +23,10 @@ def setting(name="fast", n_tokens=64, n_inputs=96, n_outputs=80, seed=0):
 
 
 def product(client, matrix, norms, hint, values):
-    wire, secrets = client.encrypt(values, norms)
+    ciphertexts, secrets = client.encrypt(values, norms)
     scales = secrets.scales
-    answer = multiply(wire, matrix)
-    decrypted = client.decrypt(answer, secrets, client.hint_spectra(hint), torch.ones(matrix.shape[1]))
+    response = multiply(ciphertexts, matrix)
+    decrypted = client.decrypt(response, secrets, client.hint_spectra(hint), torch.ones(matrix.shape[1]))
     return decrypted.double(), values.double() @ matrix.double(), scales
 
 
@@ -93,8 +93,8 @@ def test_the_same_values_encrypt_differently_every_time():
 def test_ciphertexts_look_uniform_whatever_they_hold():
     client, _, norms, _ = setting("fast", 1024, 64)
     for values in (torch.zeros(1024, 64), torch.full((1024, 64), 3.0)):
-        wire, _ = client.encrypt(values, norms)
-        counts = torch.bincount(wire.flatten().long() + 128, minlength=256).double()
+        ciphertexts, _ = client.encrypt(values, norms)
+        counts = torch.bincount(ciphertexts.flatten().long() + 128, minlength=256).double()
         statistic = float(((counts - counts.mean()) ** 2 / counts.mean()).sum())
         assert 130 < statistic < 420  # chi square with 255 degrees of freedom, far in the tails
 
@@ -102,21 +102,21 @@ def test_ciphertexts_look_uniform_whatever_they_hold():
 def test_another_secret_gives_garbage():
     client, matrix, norms, hint = setting()
     values = torch.randn(64, 96)
-    wire, _ = client.encrypt(values, norms)
+    ciphertexts, _ = client.encrypt(values, norms)
     _, other = client.encrypt(values, norms)
-    found = client.decrypt(multiply(wire, matrix), other, client.hint_spectra(hint), torch.ones(80)).double()
+    found = client.decrypt(multiply(ciphertexts, matrix), other, client.hint_spectra(hint), torch.ones(80)).double()
     exact = values.double() @ matrix.double()
     assert (found - exact).norm() > exact.norm()
 
 
 def test_secrets_serve_once_and_are_neither_shown_nor_pickled():
     client, matrix, norms, hint = setting()
-    wire, secrets = client.encrypt(torch.randn(64, 96), norms)
+    ciphertexts, secrets = client.encrypt(torch.randn(64, 96), norms)
     assert repr(secrets) == "Secrets()"
     for leak in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be pickled"):
             leak(secrets)
-    arguments = multiply(wire, matrix), secrets, client.hint_spectra(hint), torch.ones(80)
+    arguments = multiply(ciphertexts, matrix), secrets, client.hint_spectra(hint), torch.ones(80)
     client.decrypt(*arguments)
     with pytest.raises(RuntimeError, match="used already"):
         client.decrypt(*arguments)
@@ -134,9 +134,9 @@ def test_values_that_are_not_finite_are_not_encrypted(bad):
 def test_answers_of_wrong_shape_or_type():
     client, matrix, norms, hint = setting()
     for change in (lambda a: a[:-1], lambda a: a[:, :2], lambda a: a.int(), lambda a: a.flatten()):
-        wire, secrets = client.encrypt(torch.randn(64, 96), norms)
-        with pytest.raises(ProtocolError, match="answer"):
-            client.decrypt(change(multiply(wire, matrix)), secrets, client.hint_spectra(hint), torch.ones(80))
+        ciphertexts, secrets = client.encrypt(torch.randn(64, 96), norms)
+        with pytest.raises(ProtocolError, match="response"):
+            client.decrypt(change(multiply(ciphertexts, matrix)), secrets, client.hint_spectra(hint), torch.ones(80))
     with pytest.raises(ProtocolError, match="hint"):
         client.hint_spectra(hint[:, :, :-1])
 
@@ -161,27 +161,27 @@ class TestProductCheck:
     def test_accepts_right_answers_and_hints(self):
         client, matrix, norms, hint = setting()
         check = ProductCheck(matrix, 4)
-        wire, _ = client.encrypt(torch.randn(64, 96), norms)
-        assert check.accepts(wire, multiply(wire, matrix))
+        ciphertexts, _ = client.encrypt(torch.randn(64, 96), norms)
+        assert check.accepts(ciphertexts, multiply(ciphertexts, matrix))
         assert check.accepts_hint(hint, client.seed, client.parameters)
 
     @pytest.mark.parametrize("limb", [0, 1, 2])
     @pytest.mark.parametrize("change", [1, -128])
     def test_any_change_of_one_value_is_found(self, limb, change):
         client, matrix, norms, _ = setting()
-        wire, _ = client.encrypt(torch.randn(64, 96), norms)
+        ciphertexts, _ = client.encrypt(torch.randn(64, 96), norms)
         for attempt in range(20):
-            check, answer = ProductCheck(matrix, 4), multiply(wire, matrix)
-            answer[attempt, limb, 3 * attempt] ^= change
-            assert not check.accepts(wire, answer)
+            check, response = ProductCheck(matrix, 4), multiply(ciphertexts, matrix)
+            response[attempt, limb, 3 * attempt] ^= change
+            assert not check.accepts(ciphertexts, response)
 
     def test_a_lazy_or_swapped_answer_is_found(self):
         client, matrix, norms, hint = setting()
-        wire, _ = client.encrypt(torch.randn(64, 96), norms)
-        answer, check = multiply(wire, matrix), ProductCheck(matrix, 8)
-        assert not check.accepts(wire, torch.zeros_like(answer))
-        assert not check.accepts(wire, answer.roll(1, dims=0))
-        assert not check.accepts(wire, answer.roll(1, dims=2))
+        ciphertexts, _ = client.encrypt(torch.randn(64, 96), norms)
+        response, check = multiply(ciphertexts, matrix), ProductCheck(matrix, 8)
+        assert not check.accepts(ciphertexts, torch.zeros_like(response))
+        assert not check.accepts(ciphertexts, response.roll(1, dims=0))
+        assert not check.accepts(ciphertexts, response.roll(1, dims=2))
         assert not check.accepts_hint(hint.roll(1, dims=0), client.seed, client.parameters)
         changed = hint.clone()
         changed[0, 0, 0] += 64
@@ -190,10 +190,10 @@ class TestProductCheck:
     def test_the_hardest_forgery_passes_as_rarely_as_promised(self):
         """Differences of 2^23 in two values: each uniform check vector finds them with probability one half."""
         client, matrix, norms, _ = setting()
-        wire, _ = client.encrypt(torch.randn(1, 96), norms)
-        forged = multiply(wire, matrix)
+        ciphertexts, _ = client.encrypt(torch.randn(1, 96), norms)
+        forged = multiply(ciphertexts, matrix)
         forged[0, 2, :2] ^= -128
-        passed = sum(ProductCheck(matrix, 4).accepts(wire, forged) for _ in range(400))
+        passed = sum(ProductCheck(matrix, 4).accepts(ciphertexts, forged) for _ in range(400))
         assert passed < 400 * 2**-3 + 6 * (400 * 2**-3) ** 0.5
 
 

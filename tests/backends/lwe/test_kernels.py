@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fhe_estimators.backends.lwe import select_parameters
-from fhe_estimators.backends.lwe._limbs import from_limbs, multiply_limbs, multiply_wire, to_limbs
+from fhe_estimators.backends.lwe._limbs import from_limbs, multiply_ciphertexts, multiply_limbs, to_limbs
 from fhe_estimators.backends.lwe._randomness import public_matrix, ternary_secret
 from fhe_estimators.backends.lwe.client.kernels import CompiledKernels, TorchKernels
 from fhe_estimators.backends.lwe.client.transform import NegacyclicTransform
@@ -39,13 +39,13 @@ def test_encryption_and_decryption_equal_the_reference(kind, name, n_tokens, n_f
     spectra = client.spectra(public)
     secret = client.secret_spectra(ternary_secret(SECRET_KEY, parameters))
 
-    wire = client.encrypt(spectra, secret, NOISE_KEY, torch.from_numpy(values), torch.from_numpy(scales))
+    ciphertexts = client.encrypt(spectra, secret, NOISE_KEY, torch.from_numpy(values), torch.from_numpy(scales))
     expected = reference.encrypt(parameters, SEED, SECRET_KEY, NOISE_KEY, values, scales)
-    np.testing.assert_array_equal(reference.integers(wire), expected)
+    np.testing.assert_array_equal(reference.integers(ciphertexts), expected)
 
     ones = torch.ones(n_features), torch.ones(n_tokens)
-    centred = client.decrypt(spectra, secret, wire, *ones)
-    exact = reference.decrypt(parameters, SECRET_KEY, public.numpy().view(np.uint32), wire)
+    centred = client.decrypt(spectra, secret, ciphertexts, *ones)
+    exact = reference.decrypt(parameters, SECRET_KEY, public.numpy().view(np.uint32), ciphertexts)
     np.testing.assert_array_equal(centred.numpy(), exact.astype(np.float32))
 
 
@@ -55,8 +55,8 @@ def test_known_answer_of_an_encryption():
     public = torch.from_numpy(public_matrix(SEED, parameters, 0, 2).view(np.int32))
     secret = client.secret_spectra(ternary_secret(SECRET_KEY, parameters))
     values = torch.tensor([[1.0, -2.0], [0.5, 0.0]])
-    wire = client.encrypt(client.spectra(public), secret, NOISE_KEY, values, torch.tensor([1000.0, 10.0]))
-    assert reference.integers(wire).tolist() == [[14308028, 16357726], [7995742, 12008455]]
+    ciphertexts = client.encrypt(client.spectra(public), secret, NOISE_KEY, values, torch.tensor([1000.0, 10.0]))
+    assert reference.integers(ciphertexts).tolist() == [[14308028, 16357726], [7995742, 12008455]]
 
 
 @pytest.mark.parametrize("degree", [2, 64, 2048])
@@ -90,8 +90,8 @@ def test_products_of_limbs_are_exact_modulo_two_to_the_24(gemm):
     integers[0], integers[1] = 0x7FFFFF, 0x800000
     matrix = rng.integers(-127, 128, (3000, 40)).astype(np.int8)
     matrix[:, 0] = 127
-    wire = to_limbs(torch.from_numpy(integers))
-    found = reference.integers(multiply_wire(wire, torch.from_numpy(matrix), gemm=gemm))
+    ciphertexts = to_limbs(torch.from_numpy(integers))
+    found = reference.integers(multiply_ciphertexts(ciphertexts, torch.from_numpy(matrix), gemm=gemm))
     np.testing.assert_array_equal(found, (integers @ matrix.astype(np.int64)) % (1 << 24))
 
 

@@ -1,6 +1,6 @@
 """Tests of an ensemble and how their result bits come from the encrypted inputs.
 
-With the threshold quantizer a test *is* an input: the client compares. A quantizer whose bins come from
+With the threshold quantizer a comparison *is* an input: the client compares. A quantizer whose bins come from
 the data must not tell the client which bins the model uses, so there the client sends every feature's
 code as one or two one-hot digits, and the server composes ``code > t``, with ``t = (th, tl)``, as
 
@@ -46,16 +46,16 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class TestTable:
-    """The distinct tests of an ensemble.
+class ComparisonTable:
+    """The distinct comparisons of an ensemble.
 
     Attributes
     ----------
     of_node : ndarray of shape (n_nodes,), int64
-        Index of each node's test, -1 in leaves.
+        Index of each node's comparison, -1 in leaves.
     inputs : InputTable
         What clients encrypt.
-    recipes : list of n_tests Recipe
+    recipes : list of n_comparisons Recipe
     hides_bins : bool
         Whether inputs depend on the quantizer only, not on the model.
     """
@@ -74,14 +74,14 @@ class TestTable:
         return any(recipe.above for recipe in self.recipes)
 
     def spread_to_inputs(self, sensitivities: np.ndarray) -> np.ndarray:
-        """Effect of an error in each input, from that in each test: shapes (n_tests, k) to (n_inputs, k)."""
+        """Effect of an error in each input, shape (n_inputs, k), from that in each comparison, (n_comparisons, k)."""
         result = np.zeros((len(self.inputs), sensitivities.shape[1]))
         for recipe, sensitivity in zip(self.recipes, sensitivities, strict=True):
             result[list(recipe.inputs)] += sensitivity
         return result
 
 
-def tests_of_ensemble(ensemble: TreeEnsemble, hidden_code_bits: int | None) -> TestTable:
+def comparisons_of_ensemble(ensemble: TreeEnsemble, hidden_code_bits: int | None) -> ComparisonTable:
     """Tests, inputs and recipes of a quantized ensemble.
 
     Parameters
@@ -99,11 +99,11 @@ def tests_of_ensemble(ensemble: TreeEnsemble, hidden_code_bits: int | None) -> T
     of_node[inner] = index.reshape(-1)
     if hidden_code_bits is None:
         rows = [(feature, COMPARISON, threshold, right, 0) for feature, threshold, right in distinct.tolist()]
-        recipes = [Recipe(terms=(test,)) for test in range(len(rows))]
-        return TestTable(of_node, InputTable.from_rows(rows), recipes, hides_bins=False)
+        recipes = [Recipe(terms=(comparison,)) for comparison in range(len(rows))]
+        return ComparisonTable(of_node, InputTable.from_rows(rows), recipes, hides_bins=False)
     digits = _Digits(ensemble.n_features, hidden_code_bits, ensemble.allow_nan)
     recipes = [digits.recipe(feature, threshold, bool(right)) for feature, threshold, right in distinct.tolist()]
-    return TestTable(of_node, digits.inputs, recipes, hides_bins=True)
+    return ComparisonTable(of_node, digits.inputs, recipes, hides_bins=True)
 
 
 class _Digits:

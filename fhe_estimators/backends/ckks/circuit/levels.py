@@ -7,7 +7,7 @@ two lowest primes. Both factors of a product at level ``l`` have the scale ``bet
     beta_L = q_L,    beta_l = beta_{l+1} ** 2 / q_{l+1}
 
 and all scales agree exactly, although the primes are not powers of two (A. Kim, A. Papadimitriou and
-Y. Polyakov, "Approximate Homomorphic Encryption with Reduced Approximation Error", CT-RSA 2022). The answer,
+Y. Polyakov, "Approximate Homomorphic Encryption with Reduced Approximation Error", CT-RSA 2022). The response,
 at level 1, needs no last rescaling. Products are computed as late, hence as low, as possible: the outermost
 ones at level 1, where ciphertexts are smallest.
 """
@@ -20,12 +20,12 @@ import numpy as np
 
 from ....ensembles import TreeEnsemble
 from ....utils import progress_bar
-from .comparisons import TestTable
+from .comparisons import ComparisonTable
 from .inputs import FACTOR, TERM
 from .merged_trees import CONSTANT, LinearForm, Sum, merge_trees
 from .products import Affine, Product, build_circuit, products_of
 
-#: Level of the answers.
+#: Level of the responses.
 OUTPUT_LEVEL = 1
 
 
@@ -45,9 +45,9 @@ class Schedule:
         The top level ``L``.
     circuit_level : int
         Level at which composed bits appear: the top, or one below if composing takes a product.
-    test_levels : ndarray of shape (n_tests,), int64
-        The level at which each test's bit is made, 0 if it is not used at all.
-    test_roles : ndarray of shape (n_tests,), int64
+    comparison_levels : ndarray of shape (n_comparisons,), int64
+        The level at which each comparison's bit is made, 0 if it is not used at all.
+    comparison_roles : ndarray of shape (n_comparisons,), int64
         `FACTOR` if the bit is part of an indicator anywhere, else `TERM`.
     """
 
@@ -56,8 +56,8 @@ class Schedule:
     products: list[Product]
     n_levels: int
     circuit_level: int
-    test_levels: np.ndarray
-    test_roles: np.ndarray
+    comparison_levels: np.ndarray
+    comparison_roles: np.ndarray
 
     @property
     def constants(self) -> list[int | None]:
@@ -65,24 +65,24 @@ class Schedule:
         return [output.linear.get(CONSTANT, 0) if output.is_constant else None for output in self.outputs]
 
     @property
-    def n_answers(self) -> int:
+    def n_responses(self) -> int:
         """Ciphertexts of a batch's response: one a score that is not constant."""
         return self.constants.count(None)
 
-    def is_rescaled(self, test: int, level: int) -> bool:
+    def is_rescaled(self, comparison: int, level: int) -> bool:
         """Whether a bit has to be rescaled to be a factor at a level: the two top levels share their scale."""
-        made_at = self.test_levels[test]
+        made_at = self.comparison_levels[comparison]
         return bool(level < made_at and not (made_at == self.n_levels and level == made_at - 1))
 
     def n_relinearizations(self) -> int:
-        """Relinearizations a batch, those of the answers included."""
+        """Relinearizations a batch, those of the responses included."""
         factors = {id(factor) for product in self.products for factor, _ in product.operands() if factor.products}
         return len(factors) + sum(bool(output.products) for output in self.outputs)
 
 
-def schedule(ensemble: TreeEnsemble, table: TestTable, *, verbose: int = 0) -> Schedule:
+def schedule(ensemble: TreeEnsemble, table: ComparisonTable, *, verbose: int = 0) -> Schedule:
     """Merge the trees, cut them into a circuit of small depth and assign levels."""
-    constants = {test: recipe.constant for test, recipe in enumerate(table.recipes) if recipe.is_constant}
+    constants = {comparison: recipe.constant for comparison, recipe in enumerate(table.recipes) if recipe.is_constant}
     sums = merge_trees(ensemble, table.of_node, constants)
     outputs = [build_circuit(total) for total in progress_bar(sums, description="compile", verbose=verbose)]
     products = products_of(outputs)
@@ -105,23 +105,23 @@ def _set_levels(outputs: list[Affine], products: list[Product]) -> None:
                 below.level = max(below.level, product.level + 1)
 
 
-def _bits_needed(outputs: list[Affine], products: list[Product], n_tests: int) -> tuple[np.ndarray, np.ndarray]:
+def _bits_needed(outputs: list[Affine], products: list[Product], n_comparisons: int) -> tuple[np.ndarray, np.ndarray]:
     """The highest level at which each bit is used, and its role."""
-    levels = np.zeros(n_tests, dtype=np.int64)
-    roles = np.full(n_tests, TERM, dtype=np.int64)
+    levels = np.zeros(n_comparisons, dtype=np.int64)
+    roles = np.full(n_comparisons, TERM, dtype=np.int64)
 
     def use(form: LinearForm, level: int) -> list[int]:
-        tests = [test for test in form if test != CONSTANT]
-        levels[tests] = np.maximum(levels[tests], level)
-        return tests
+        comparisons = [comparison for comparison in form if comparison != CONSTANT]
+        levels[comparisons] = np.maximum(levels[comparisons], level)
+        return comparisons
 
     for output in outputs:
         use(output.linear, OUTPUT_LEVEL)
     for product in products:
         roles[use(product.indicator.linear, factor_level(product.indicator, product.level))] = FACTOR
-        tests = use(product.value.linear, factor_level(product.value, product.level))
+        comparisons = use(product.value.linear, factor_level(product.value, product.level))
         if product.is_indicator:
-            roles[tests] = FACTOR
+            roles[comparisons] = FACTOR
     return levels, roles
 
 

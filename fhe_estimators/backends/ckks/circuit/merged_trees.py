@@ -1,7 +1,7 @@
 """Trees merged into sums of branches: the polynomial to evaluate, with few products.
 
 A tree node with comparison bit ``b`` is ``low + b * (high - low)``, so a forest is a polynomial in
-the bits of its tests. `merge_trees` writes it with few multiplications:
+the bits of its comparisons. `merge_trees` writes it with few multiplications:
 
 - trees that test the same bit at their root are merged into one branch, recursively: the sum over
   trees is taken *below* the multiplication, and one (relinearized) multiplication serves them all;
@@ -20,7 +20,7 @@ import numpy as np
 
 from ....ensembles import TreeEnsemble
 
-#: Coefficient of each test's bit; zeros are left out.
+#: Coefficient of each comparison's bit; zeros are left out.
 LinearForm = dict[int, int]
 #: Key of the constant in the linear forms that include one.
 CONSTANT = -1
@@ -48,7 +48,7 @@ class Sum:
 
 @dataclass(eq=False)
 class Branch:
-    """``low + bit(test) * (high - low)`` with at least one side that depends on bits.
+    """``low + bit(comparison) * (high - low)`` with at least one side that depends on bits.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Branch:
         Largest ``|high - low|``.
     """
 
-    test: int
+    comparison: int
     low: Sum
     high: Sum
     key: int = -1
@@ -71,12 +71,12 @@ class Branch:
 
 def add_linear(into: LinearForm, other: LinearForm, factor: int = 1) -> None:
     """Add ``factor * other`` to ``into``, dropping the coefficients that vanish."""
-    for test, coefficient in other.items():
-        total = into.get(test, 0) + factor * coefficient
+    for comparison, coefficient in other.items():
+        total = into.get(comparison, 0) + factor * coefficient
         if total:
-            into[test] = total
+            into[comparison] = total
         else:
-            into.pop(test, None)
+            into.pop(comparison, None)
 
 
 def value_range(total: Sum) -> tuple[float, float]:
@@ -92,11 +92,11 @@ def value_range(total: Sum) -> tuple[float, float]:
 class _Merger:
     """Merges the trees of one score column; equal branches get equal keys (hash-consing)."""
 
-    def __init__(self, ensemble: TreeEnsemble, tests: np.ndarray, constants: dict[int, int], column: int):
+    def __init__(self, ensemble: TreeEnsemble, comparisons: np.ndarray, constants: dict[int, int], column: int):
         self.constants = constants
         self.left = ensemble.left.tolist()
         self.right = ensemble.right.tolist()
-        self.tests = tests.tolist()
+        self.comparisons = comparisons.tolist()
         self.values = ensemble.value[:, column].tolist()
         self.keys: dict[tuple, int] = {}
 
@@ -108,31 +108,31 @@ class _Merger:
             if self.left[node] < 0:
                 total.constant += self.values[node]
             else:
-                groups[self.tests[node]].append(node)
-        for test, group in groups.items():
+                groups[self.comparisons[node]].append(node)
+        for comparison, group in groups.items():
             low = self.merge([self.left[node] for node in group])
             high = self.merge([self.right[node] for node in group])
-            if test in self.constants:
-                total.add(high if self.constants[test] else low)
+            if comparison in self.constants:
+                total.add(high if self.constants[comparison] else low)
             else:
-                self._add_branch(total, test, low, high)
+                self._add_branch(total, comparison, low, high)
         return total
 
-    def _add_branch(self, total: Sum, test: int, low: Sum, high: Sum) -> None:
+    def _add_branch(self, total: Sum, comparison: int, low: Sum, high: Sum) -> None:
         shared = {branch.key for branch in low.branches} & {branch.key for branch in high.branches}
         if shared:  # c + low + b (high - low) = (c + low) + b ((c + high) - (c + low))
             total.branches += [branch for branch in low.branches if branch.key in shared]
             low.branches = [branch for branch in low.branches if branch.key not in shared]
             high.branches = [branch for branch in high.branches if branch.key not in shared]
         if low.branches or high.branches or low.linear != high.linear:
-            branch = Branch(test, low, high)
+            branch = Branch(comparison, low, high)
             branch.key = self.keys.setdefault(self._identity(branch), len(self.keys))
             total.branches.append(branch)
             return
         # Both sides agree up to a constant: a linear term.
         total.constant += low.constant
         add_linear(total.linear, low.linear)
-        add_linear(total.linear, {test: high.constant - low.constant})
+        add_linear(total.linear, {comparison: high.constant - low.constant})
 
     @staticmethod
     def _identity(branch: Branch) -> tuple:
@@ -140,18 +140,18 @@ class _Merger:
             keys = tuple(sorted(child.key for child in total.branches))
             return total.constant, tuple(sorted(total.linear.items())), keys
 
-        return branch.test, side(branch.low), side(branch.high)
+        return branch.comparison, side(branch.low), side(branch.high)
 
 
-def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray, constants: dict[int, int]) -> list[Sum]:
+def merge_trees(ensemble: TreeEnsemble, comparisons: np.ndarray, constants: dict[int, int]) -> list[Sum]:
     """One `Sum` a score column.
 
     Parameters
     ----------
     ensemble : TreeEnsemble
         Quantized.
-    tests : ndarray of shape (n_nodes,)
-        Index of the test (the comparison bit) of each inner node.
+    comparisons : ndarray of shape (n_nodes,)
+        Index of the comparison of each inner node.
     constants : dict of int to int
         Tests with the same result, 0 or 1, for every row.
 
@@ -167,13 +167,13 @@ def merge_trees(ensemble: TreeEnsemble, tests: np.ndarray, constants: dict[int, 
         for column in range(ensemble.width):
             trees = np.flatnonzero(offset == column)
             if len(trees):
-                total.add(_Merger(ensemble, tests, constants, column).merge(roots[trees].tolist()))
+                total.add(_Merger(ensemble, comparisons, constants, column).merge(roots[trees].tolist()))
         sums.append(total)
     return sums
 
 
 def imaginary_bounds(sums: list[Sum], paired: np.ndarray) -> float:
-    """Largest imaginary part of any intermediate value, in integer steps, if tests travel in pairs.
+    """Largest imaginary part of any intermediate value, in integer steps, if comparisons travel in pairs.
 
     A term ``a b`` of a paired bit brings the other bit of the pair with it, ``a`` times, into the imaginary
     part (see `packing`). A branch has the value of one of its sides there as well.
@@ -181,13 +181,13 @@ def imaginary_bounds(sums: list[Sum], paired: np.ndarray) -> float:
     Parameters
     ----------
     sums : list of Sum
-    paired : ndarray of shape (n_tests,), bool
+    paired : ndarray of shape (n_comparisons,), bool
     """
     largest = 0.0
 
     def bound(total: Sum) -> float:
         nonlocal largest
-        value = float(sum(abs(coefficient) for test, coefficient in total.linear.items() if paired[test]))
+        value = float(sum(abs(coefficient) for comparison, coefficient in total.linear.items() if paired[comparison]))
         for branch in total.branches:
             low, high = bound(branch.low), bound(branch.high)
             largest = max(largest, low + high)

@@ -17,7 +17,7 @@ treated as independent Gaussians (the test suite holds the bound against measure
 - unpacking ``2**k`` bits from a ciphertext doubles all variances ``k`` times, and the mean over the ``2**k`` copies
   of a row divides them again; a worst slot is one of those copies.
 
-An error ``e_j`` in the input bit of test ``j`` is the same wherever the bit is used. A leaf sum is multilinear
+An error ``e_j`` in the input bit of comparison ``j`` is the same wherever the bit is used. A leaf sum is multilinear
 in the bits, hence moves by at most ``e_j * g_j``, with ``g_j`` the sum over trees of the largest
 ``|high - low|`` among the tree's nodes that test ``j``.
 
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....ensembles import TreeEnsemble
-from .comparisons import TestTable
+from .comparisons import ComparisonTable
 from .levels import Schedule
 from .merged_trees import CONSTANT
 from .products import Affine, products_of
@@ -101,17 +101,17 @@ class RingNoise:
         return float(np.sqrt(self.fresh**2 + self.key_switching**2 + worst))
 
 
-def bit_sensitivities(ensemble: TreeEnsemble, tests: np.ndarray, n_tests: int) -> np.ndarray:
-    """``g_j`` of the module's docstring, shape (n_tests, n_scores), in integer steps."""
+def bit_sensitivities(ensemble: TreeEnsemble, comparisons: np.ndarray, n_comparisons: int) -> np.ndarray:
+    """``g_j`` of the module's docstring, shape (n_comparisons, n_scores), in integer steps."""
     low, high = subtree_ranges(ensemble)
     inner = np.flatnonzero(~ensemble.is_leaf)
     left, right = ensemble.left[inner], ensemble.right[inner]
     spread = np.maximum(high[right] - low[left], high[left] - low[right])
     tree = np.searchsorted(ensemble.tree_offsets, inner, side="right") - 1
-    order = np.lexsort((tests[inner], tree))
-    groups = np.stack([tree[order], tests[inner][order]], axis=1)
+    order = np.lexsort((comparisons[inner], tree))
+    groups = np.stack([tree[order], comparisons[inner][order]], axis=1)
     starts = np.flatnonzero(np.any(np.diff(groups, axis=0, prepend=-1) != 0, axis=1))
-    result = np.zeros((n_tests, ensemble.n_scores))
+    result = np.zeros((n_comparisons, ensemble.n_scores))
     if len(inner):
         largest = np.maximum.reduceat(spread[order], starts, axis=0)
         for column in range(ensemble.width):
@@ -162,14 +162,14 @@ class CircuitNoise:
         return float(np.sqrt((inputs + indicators + values).max(initial=0.0))) / bit_scale
 
 
-def circuit_noise(ensemble: TreeEnsemble, table: TestTable, plan: Schedule) -> CircuitNoise:
+def circuit_noise(ensemble: TreeEnsemble, table: ComparisonTable, plan: Schedule) -> CircuitNoise:
     """Follow every error through the circuit of a quantized ensemble."""
-    of_tests = bit_sensitivities(ensemble, table.of_node, len(table))
-    composed = [test for test, recipe in enumerate(table.recipes) if recipe.above]
-    rescaled = (of_tests[composed] ** 2).sum(axis=0)
+    of_comparisons = bit_sensitivities(ensemble, table.of_node, len(table))
+    composed = [comparison for comparison, recipe in enumerate(table.recipes) if recipe.above]
+    rescaled = (of_comparisons[composed] ** 2).sum(axis=0)
     n_values = 0
     for score, output in enumerate(plan.outputs):
-        # Every answer is brought down from every level, relinearized and conjugated.
+        # Every result is brought down from every level, relinearized and conjugated.
         values = plan.n_levels + 2
         for product in products_of([output]):
             for factor, effect in product.operands():
@@ -180,10 +180,12 @@ def circuit_noise(ensemble: TreeEnsemble, table: TestTable, plan: Schedule) -> C
                 else:
                     rescaled[score] += 2 * effect**2  # once for the product, once if a level is skipped
         n_values = max(n_values, values)
-    return CircuitNoise(table.spread_to_inputs(of_tests), rescaled, n_values)
+    return CircuitNoise(table.spread_to_inputs(of_comparisons), rescaled, n_values)
 
 
 def _rescaled_terms(factor: Affine, plan: Schedule, level: int) -> float:
     """Sum of the squared coefficients of a linear form's bits that are rescaled for it."""
-    tests = (test for test in factor.linear if test != CONSTANT)
-    return float(sum(factor.linear[test] ** 2 for test in tests if plan.is_rescaled(test, level)))
+    comparisons = (comparison for comparison in factor.linear if comparison != CONSTANT)
+    return float(
+        sum(factor.linear[comparison] ** 2 for comparison in comparisons if plan.is_rescaled(comparison, level))
+    )

@@ -17,7 +17,7 @@ Pairs
 -----
 A slot is a complex number. Bits that are only ever terms of linear forms with real coefficients, never factors, can
 travel in pairs ``b + u c``, where ``u = X ** (N / 2)`` is ``i`` or ``-i`` in each slot: ``a (b + u c) - u d (b + u c)``
-has the real part ``a b + d c``. What ends up in the imaginary parts is cleared from the answer by adding its
+has the real part ``a b + d c``. What ends up in the imaginary parts is cleared from the response by adding its
 conjugate, so that it tells the client nothing.
 """
 
@@ -75,7 +75,7 @@ class PackingPlan:
     roles : ndarray of shape (n_inputs,), int64
         `FACTOR` or `TERM`.
     uses_pairs : bool
-        Whether terms travel in pairs; answers then come twice as large (see the module's docstring).
+        Whether terms travel in pairs; responses then come twice as large (see the module's docstring).
     """
 
     levels: np.ndarray

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from .merged_trees import CONSTANT, Branch, LinearForm, Sum, add_linear
 
-#: A path of comparisons: tests, and whether each came out true.
+#: A path in a tree: its comparisons, and whether each came out true.
 Path = tuple[tuple[int, bool], ...]
 
 
@@ -41,7 +41,7 @@ class Affine:
 
     @property
     def single_bit(self) -> int | None:
-        """The test whose bit this is, if it is nothing else."""
+        """The comparison whose bit this is, if it is nothing else."""
         return next(iter(self.linear)) if not self.products and list(self.linear.values()) == [1] else None
 
     def copy(self) -> Affine:
@@ -118,7 +118,7 @@ class _Builder:
             branch, path = pending.pop()
             result.add(self._going_right(branch, path, cut))
             for side, goes_right in ((branch.low, False), (branch.high, True)):
-                below = (*path, (branch.test, goes_right))
+                below = (*path, (branch.comparison, goes_right))
                 pending += [(child, below) for child in side.branches if child.height > cut]
         return result
 
@@ -126,8 +126,8 @@ class _Builder:
         """``R_n * D_n`` of the module's docstring."""
         difference = self._leftmost(branch.high, cut).copy()
         difference.add(self._leftmost(branch.low, cut), -1)
-        indicator = self._indicator((*path, (branch.test, True)))
-        self._add_effect((*path, (branch.test, True)), branch.spread)
+        indicator = self._indicator((*path, (branch.comparison, True)))
+        self._add_effect((*path, (branch.comparison, True)), branch.spread)
         if difference.is_constant:
             scaled = Affine()
             scaled.add(indicator, difference.linear.get(CONSTANT, 0))
@@ -152,7 +152,7 @@ class _Builder:
             low, difference = self._from_leaves(branch.low), self._from_leaves(branch.high)
             difference.add(low, -1)
             result.add(low)
-            result.products[Product(Affine({branch.test: 1}), difference, branch.spread)] = 1
+            result.products[Product(Affine({branch.comparison: 1}), difference, branch.spread)] = 1
         return result
 
     @staticmethod
@@ -167,12 +167,12 @@ class _Builder:
         return self._indicators[path]
 
     def _make_indicator(self, path: Path) -> Affine:
-        *before, (test, goes_right) = path
+        *before, (comparison, goes_right) = path
         if not before:
-            return Affine({test: 1}) if goes_right else Affine({test: -1, CONSTANT: 1})
+            return Affine({comparison: 1}) if goes_right else Affine({comparison: -1, CONSTANT: 1})
         if not goes_right:
             result = self._indicator(tuple(before)).copy()
-            result.add(self._indicator((*before, (test, True))), -1)
+            result.add(self._indicator((*before, (comparison, True))), -1)
             return result
         cut = _half(path)
         product = Product(self._indicator(path[:cut]), self._indicator(path[cut:]), 1.0, 0.0, is_indicator=True)

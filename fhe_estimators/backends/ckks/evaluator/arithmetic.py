@@ -169,10 +169,10 @@ class CircuitEvaluator:
     ) -> seal.Ciphertext:
         """Add a linear form at a level and scale: one plain multiplication by an integer a term, no level."""
         imaginary: seal.Ciphertext | None = None
-        for test, coefficient in form.items():
-            if test == CONSTANT:
+        for comparison, coefficient in form.items():
+            if comparison == CONSTANT:
                 continue
-            bit = self._term_bit(test, level, scale)
+            bit = self._term_bit(comparison, level, scale)
             if bit.imaginary:
                 imaginary = self._add_multiple(imaginary, bit, coefficient, scale)
             else:
@@ -188,10 +188,10 @@ class CircuitEvaluator:
             self.evaluator.add_plain_inplace(result, plain)
         return result
 
-    def _term_bit(self, test: int, level: int, scale: float) -> EncryptedBit:
+    def _term_bit(self, comparison: int, level: int, scale: float) -> EncryptedBit:
         # At the scale of products a coefficient has many more bits than it needs: any scale of the bit will do.
         exact = scale == self.context.bit_scale(level)
-        return self.bits.at_scale(test, level) if exact else self.bits.at_level(test, level)
+        return self.bits.at_scale(comparison, level) if exact else self.bits.at_level(comparison, level)
 
     def _add_multiple(
         self, result: seal.Ciphertext | None, bit: EncryptedBit, coefficient: int, scale: float

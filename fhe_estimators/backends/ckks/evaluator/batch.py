@@ -55,10 +55,10 @@ def evaluate_batch(program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch
     plan, context = program.schedule, keys.context
     with SealFile() as file:
         inputs = _load_inputs(file, program, keys, batch)
-        bits = EncryptedBits(context, compose_bits(context, plan, program.tests, inputs, keys.relin_keys))
+        bits = EncryptedBits(context, compose_bits(context, plan, program.comparisons, inputs, keys.relin_keys))
         circuit = CircuitEvaluator(keys, plan, bits)
-        answers = circuit.evaluate(clear_imaginary=program.packing.uses_pairs, verbose=verbose)
-        return [file.dump(answer) for answer in answers]
+        responses = circuit.evaluate(clear_imaginary=program.packing.uses_pairs, verbose=verbose)
+        return [file.dump(response) for response in responses]
 
 
 def _load_inputs(

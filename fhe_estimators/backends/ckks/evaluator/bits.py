@@ -30,7 +30,7 @@ class EncryptedBits:
     ----------
     context : CKKSContext
     made : mapping of int to EncryptedBit
-        The bit of each test at the level and scale it was made at.
+        The bit of each comparison at the level and scale it was made at.
     """
 
     def __init__(self, context: CKKSContext, made: Mapping[int, EncryptedBit]):
@@ -40,24 +40,24 @@ class EncryptedBits:
         self.encoder = seal.CKKSEncoder(context.seal_context)
         self._derived: dict[tuple[int, int, bool], EncryptedBit] = {}
 
-    def at_level(self, test: int, level: int) -> EncryptedBit:
+    def at_level(self, comparison: int, level: int) -> EncryptedBit:
         """A bit at a level, at the scale it was made at: drops primes, free of noise."""
-        bit = self.made[test]
+        bit = self.made[comparison]
         if bit.level == level:
             return bit
-        key = test, level, False
+        key = comparison, level, False
         if key not in self._derived:
             dropped = seal.Ciphertext()
             self.evaluator.mod_switch_to(bit.ciphertext, self.context.level_ids[level], dropped)
             self._derived[key] = EncryptedBit(dropped, level, bit.imaginary)
         return self._derived[key]
 
-    def at_scale(self, test: int, level: int) -> EncryptedBit:
+    def at_scale(self, comparison: int, level: int) -> EncryptedBit:
         """A bit at a level and the scale of factors there: a plain multiplication and a rescaling if it has another."""
-        bit, scale = self.made[test], self.context.bit_scale(level)
+        bit, scale = self.made[comparison], self.context.bit_scale(level)
         if bit.ciphertext.scale == scale:
-            return self.at_level(test, level)
-        key = test, level, True
+            return self.at_level(comparison, level)
+        key = comparison, level, True
         if key not in self._derived:
             plain, scaled = seal.Plaintext(), seal.Ciphertext()
             factor = round(scale * self.context.primes[bit.level] / bit.ciphertext.scale)

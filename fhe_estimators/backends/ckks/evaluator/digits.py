@@ -1,11 +1,11 @@
-"""Bits of tests from encrypted inputs (server side; see `circuit.comparisons`)."""
+"""Bits of comparisons from encrypted inputs (server side; see `circuit.comparisons`)."""
 
 from __future__ import annotations
 
 import tenseal.sealapi as seal
 
 from .._context import CKKSContext
-from ..circuit.comparisons import Recipe, TestTable
+from ..circuit.comparisons import ComparisonTable, Recipe
 from ..circuit.levels import Schedule
 from .bits import EncryptedBit
 
@@ -13,20 +13,23 @@ from .bits import EncryptedBit
 def compose_bits(
     context: CKKSContext,
     plan: Schedule,
-    table: TestTable,
+    table: ComparisonTable,
     inputs: dict[int, EncryptedBit],
     relin_keys: seal.RelinKeys,
 ) -> dict[int, EncryptedBit]:
-    """The bit of each used test, at the test's level.
+    """The bit of each used comparison, at the comparison's level.
 
-    Free where tests are inputs; otherwise a multiplication, a relinearization, a rescaling and some
-    additions a test.
+    Free where comparisons are inputs; otherwise a multiplication, a relinearization, a rescaling and some
+    additions a comparison.
     """
     if not table.hides_bins:
         return inputs
     composer = _Composer(context, inputs, relin_keys)
-    used = [test for test, level in enumerate(plan.test_levels) if level > 0]
-    return {test: EncryptedBit(composer.bit(table.recipes[test], plan), plan.circuit_level) for test in used}
+    used = [comparison for comparison, level in enumerate(plan.comparison_levels) if level > 0]
+    return {
+        comparison: EncryptedBit(composer.bit(table.recipes[comparison], plan), plan.circuit_level)
+        for comparison in used
+    }
 
 
 class _Composer:
@@ -48,7 +51,7 @@ class _Composer:
                 self._add_one(terms)
             self.evaluator.mod_switch_to_inplace(terms, level_id)
         if not recipe.above:
-            assert terms is not None, "constant tests are merged away"
+            assert terms is not None, "constant comparisons are merged away"
             return terms
         bit = self._product(recipe)
         if terms is not None:

@@ -49,25 +49,25 @@ class CKKSEvaluator(Evaluator):
                 what = "another model" if name == "program_id" else "other keys than the evaluation keys at hand"
                 raise KeyMismatchError(f"The request was encrypted for {what} ({name} differs).")
         batches = split_batches(header, blobs, self.program)
-        answers = self._evaluate(batches, evaluation_keys, keys)
+        responses = self._evaluate(batches, evaluation_keys, keys)
         reply = {
             "program_id": self.program.program_id,
             "key_id": keys.key_id,
             "batches": [[batch.n_rows, batch.expansion_log2] for batch in batches],
             "constants": self.program.schedule.constants,
         }
-        return pack_message("response", reply, [blob for answer in answers for blob in answer])
+        return pack_message("response", reply, [blob for response in responses for blob in response])
 
     def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: PublicKeys) -> list[list[bytes]]:
         if len(batches) == 1:
             return [evaluate_batch(self.program, keys, batches[0], verbose=self.verbose)]
         if self.n_jobs in (None, 1):
-            answers = (evaluate_batch(self.program, keys, batch) for batch in batches)
+            responses = (evaluate_batch(self.program, keys, batch) for batch in batches)
         else:
-            answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            responses = Parallel(n_jobs=self.n_jobs, return_as="generator")(
                 delayed(_evaluate_in_worker)(self.program, message, batch) for batch in batches
             )
-        return list(progress_bar(answers, description="evaluate", verbose=self.verbose, total=len(batches)))
+        return list(progress_bar(responses, description="evaluate", verbose=self.verbose, total=len(batches)))
 
     def _parse_keys(self, message: bytes) -> PublicKeys:
         """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""

@@ -9,7 +9,7 @@ from ..circuit.packing import expansion_of_group, galois_elements, slot_roots
 
 
 class Unpacker:
-    """Separates the tests of packed ciphertexts.
+    """Separates the comparisons of packed ciphertexts.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ class Unpacker:
         self.encoder = seal.CKKSEncoder(context.seal_context)
         self._shifts: dict[tuple[int, int], seal.Plaintext] = {}
 
-    def unpack(self, packed: seal.Ciphertext, n_tests: int, level: int) -> list[seal.Ciphertext]:
-        """One ciphertext a test: ``n_tests - 1`` key switchings, no level."""
-        rounds = expansion_of_group(n_tests)
+    def unpack(self, packed: seal.Ciphertext, n_comparisons: int, level: int) -> list[seal.Ciphertext]:
+        """One ciphertext a comparison: ``n_comparisons - 1`` key switchings, no level."""
+        rounds = expansion_of_group(n_comparisons)
         parts = [packed]
         for j, element in enumerate(galois_elements(self.context.parameters.poly_modulus_degree, rounds)):
             evens, odds = [], []
             for index, part in enumerate(parts):
                 even = seal.Ciphertext()
                 evens.append(even)
-                if index + 2**j >= n_tests:  # nothing was packed into the odd half: twice the even one
+                if index + 2**j >= n_comparisons:  # nothing was packed into the odd half: twice the even one
                     self.evaluator.add(part, part, even)
                     continue
                 image, odd = seal.Ciphertext(), seal.Ciphertext()

@@ -16,7 +16,7 @@ from .kernels import client_kernels
 
 @dataclass
 class Secrets:
-    """What decrypts the answer to one upload: for one use, and never shown or pickled."""
+    """What decrypts the response to one upload: for one use, and never shown or pickled."""
 
     _spectra: list[torch.Tensor] | None = field(repr=False)
     scales: torch.Tensor = field(repr=False)
@@ -84,7 +84,7 @@ class LWEClient:
 
         Returns
         -------
-        wire : tensor of int8, shape (n_tokens, 3, n_inputs)
+        ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
             Ciphertexts: three bytes a value.
         secrets : Secrets
             For `decrypt`, once.
@@ -115,14 +115,14 @@ class LWEClient:
         return self._kernels.spectra(hint, single=True)
 
     def decrypt(
-        self, wire: torch.Tensor, secrets: Secrets, hint_spectra: torch.Tensor, output_scales: torch.Tensor
+        self, ciphertexts: torch.Tensor, secrets: Secrets, hint_spectra: torch.Tensor, output_scales: torch.Tensor
     ) -> torch.Tensor:
         """Decrypt a product.
 
         Parameters
         ----------
-        wire : tensor of int8, shape (n_tokens, 3, n_outputs)
-            A worker's answer.
+        ciphertexts : tensor of int8, shape (n_tokens, 3, n_outputs)
+            A worker's response.
         secrets : Secrets
             Of the upload; they are used up.
         hint_spectra : tensor
@@ -134,12 +134,19 @@ class LWEClient:
         -------
         tensor of float32, shape (n_tokens, n_outputs)
         """
-        if wire.ndim != 3 or wire.shape[1] != 3 or len(wire) != len(secrets.scales) or wire.dtype != torch.int8:
+        if (
+            ciphertexts.ndim != 3
+            or ciphertexts.shape[1] != 3
+            or len(ciphertexts) != len(secrets.scales)
+            or ciphertexts.dtype != torch.int8
+        ):
             raise ProtocolError(
-                f"An answer has shape {tuple(wire.shape)}, expected ({len(secrets.scales)}, 3, n_outputs)."
+                f"A response has shape {tuple(ciphertexts.shape)}, expected ({len(secrets.scales)}, 3, n_outputs)."
             )
         factors = output_scales * 2.0 ** -(WORD_BITS - self.parameters.modulus_bits)
         degree = self.parameters.ring_degree
-        blocks = zip(secrets.take(), wire.split(degree), inverse_scales(secrets.scales).split(degree), strict=True)
+        blocks = zip(
+            secrets.take(), ciphertexts.split(degree), inverse_scales(secrets.scales).split(degree), strict=True
+        )
         parts = [self._kernels.decrypt(hint_spectra, secret, part, factors, scales) for secret, part, scales in blocks]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

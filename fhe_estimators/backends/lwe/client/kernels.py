@@ -14,12 +14,12 @@ import torch
 from ....utils import optional_module
 from .._limbs import from_limbs, to_limbs
 from .._randomness import Keystream, gaussian_from_words
-from ..parameters import WIRE_BITS, WORD_BITS, LWEParameters
+from ..parameters import CIPHERTEXT_BITS, WORD_BITS, LWEParameters
 from .transform import NegacyclicTransform
 
 #: Features that PyTorch transforms at a time; a multiple of the compiled loops' lanes.
 _CHUNK = 256
-_DROPPED_BITS = WORD_BITS - WIRE_BITS
+_DROPPED_BITS = WORD_BITS - CIPHERTEXT_BITS
 _HALF_UNIT = 1 << (_DROPPED_BITS - 1)
 
 
@@ -44,7 +44,7 @@ class ClientKernels(Protocol):
         self,
         spectra: torch.Tensor,
         secret: torch.Tensor,
-        wire: torch.Tensor,
+        ciphertexts: torch.Tensor,
         factors: torch.Tensor,
         scales: torch.Tensor,
     ) -> torch.Tensor:
@@ -93,21 +93,21 @@ class TorchKernels:
 
     def encrypt(self, spectra, secret, noise_key, values, scales):
         n_tokens, n_features = values.shape
-        wire = torch.empty((n_tokens, 3, n_features), dtype=torch.int8, device=self.device)
+        ciphertexts = torch.empty((n_tokens, 3, n_features), dtype=torch.int8, device=self.device)
         noise = torch.from_numpy(gaussian_from_words(_noise_words(noise_key, values.shape))).to(self.device)
         for columns in _chunks(n_features):
             masks = self._masks(spectra[columns], secret, n_tokens)
             messages = (values[:, columns] * scales[:, None]).round().to(torch.int64) + noise[:, columns]
             words = masks + (messages << self.parameters.shift_bits)
-            wire[:, :, columns] = to_limbs((words + _HALF_UNIT) >> _DROPPED_BITS)
-        return wire
+            ciphertexts[:, :, columns] = to_limbs((words + _HALF_UNIT) >> _DROPPED_BITS)
+        return ciphertexts
 
-    def decrypt(self, spectra, secret, wire, factors, scales):
-        n_tokens, _, n_features = wire.shape
+    def decrypt(self, spectra, secret, ciphertexts, factors, scales):
+        n_tokens, _, n_features = ciphertexts.shape
         values = torch.empty((n_tokens, n_features), dtype=torch.float32, device=self.device)
         for columns in _chunks(n_features):
             masks = self._masks(spectra[columns], secret, n_tokens)
-            words = (from_limbs(wire[:, :, columns]) << _DROPPED_BITS) - masks
+            words = (from_limbs(ciphertexts[:, :, columns]) << _DROPPED_BITS) - masks
             centred = ((words + 2**31) & (2**32 - 1)) - 2**31
             values[:, columns] = centred.to(torch.float32) * (factors[columns] * scales[:, None])
         return values
@@ -149,17 +149,17 @@ class CompiledKernels:
 
     def encrypt(self, spectra, secret, noise_key, values, scales):
         n_tokens, n_features = values.shape
-        wire = torch.empty((n_tokens, 3, n_features), dtype=torch.int8)
+        ciphertexts = torch.empty((n_tokens, 3, n_features), dtype=torch.int8)
         words = _noise_words(noise_key, values.shape)
         masking, shift = self._masking(spectra, secret), self.parameters.shift_bits
-        self.loops.encrypt(*masking, words, values.numpy(), scales.numpy(), shift, wire.numpy())
-        return wire
+        self.loops.encrypt(*masking, words, values.numpy(), scales.numpy(), shift, ciphertexts.numpy())
+        return ciphertexts
 
-    def decrypt(self, spectra, secret, wire, factors, scales):
-        n_tokens, _, n_features = wire.shape
+    def decrypt(self, spectra, secret, ciphertexts, factors, scales):
+        n_tokens, _, n_features = ciphertexts.shape
         values = torch.empty((n_tokens, n_features), dtype=torch.float32)
         masking = self._masking(spectra, secret)
-        self.loops.decrypt(*masking, wire.numpy(), factors.numpy(), scales.numpy(), values.numpy())
+        self.loops.decrypt(*masking, ciphertexts.numpy(), factors.numpy(), scales.numpy(), values.numpy())
         return values
 
     def _masking(self, spectra: torch.Tensor, secret: torch.Tensor) -> tuple[np.ndarray, ...]:

@@ -147,7 +147,7 @@ def _gaussian(words, noise):
 
 
 @njit(**LOOP_OPTIONS)
-def _encrypt_stretch(masks, words, values, scales, shift, wire):
+def _encrypt_stretch(masks, words, values, scales, shift, ciphertexts):
     n_tokens, n_features = values.shape
     noise = np.empty((n_tokens, n_features), dtype=np.int8)
     _gaussian(words.copy().reshape(-1), noise.reshape(-1))
@@ -158,11 +158,11 @@ def _encrypt_stretch(masks, words, values, scales, shift, wire):
         for j in range(n_features):
             message = (np.int32(np.rint(row[j] * scale)) + np.int32(errors[j])) * unit
             integers[j] = (mask[j] + np.uint32(message) + np.uint32(128)) >> np.uint32(8)
-        store_limbs(integers, wire[t, 0], wire[t, 1], wire[t, 2])
+        store_limbs(integers, ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2])
 
 
 @njit(parallel=True, **LOOP_OPTIONS)
-def encrypt(spectra, secret, twiddles, untwist, words, values, scales, shift, wire):
+def encrypt(spectra, secret, twiddles, untwist, words, values, scales, shift, ciphertexts):
     """Encrypt a block of tokens.
 
     Parameters
@@ -173,7 +173,7 @@ def encrypt(spectra, secret, twiddles, untwist, words, values, scales, shift, wi
     values, scales : ndarray of float32, shapes (n_tokens, n_features) and (n_tokens,)
     shift : int
         ``LWEParameters.shift_bits``.
-    wire : ndarray of int8, shape (n_tokens, 3, n_features)
+    ciphertexts : ndarray of int8, shape (n_tokens, 3, n_features)
         The result: balanced limbs.
     """
     n_tokens, n_features = values.shape
@@ -183,15 +183,15 @@ def encrypt(spectra, secret, twiddles, untwist, words, values, scales, shift, wi
         masks = np.empty((n_tokens, len(groups) * LANES), dtype=np.uint32)
         _masks(groups, secret, twiddles, untwist, masks)
         columns = slice(start, stop)
-        _encrypt_stretch(masks, words[:, columns], values[:, columns], scales, shift, wire[:, :, columns])
+        _encrypt_stretch(masks, words[:, columns], values[:, columns], scales, shift, ciphertexts[:, :, columns])
 
 
 @njit(**LOOP_OPTIONS)
-def _decrypt_stretch(masks, wire, factors, scales, values):
+def _decrypt_stretch(masks, ciphertexts, factors, scales, values):
     n_tokens, n_features = values.shape
     for t in range(n_tokens):
         mask, scale, row = masks[t], scales[t], values[t]
-        limb0, limb1, limb2 = wire[t, 0], wire[t, 1], wire[t, 2]
+        limb0, limb1, limb2 = ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2]
         for j in range(n_features):
             value = (np.int32(limb2[j]) << 16) + (np.int32(limb1[j]) << 8) + np.int32(limb0[j])
             centred = np.int32((np.uint32(value) << np.uint32(8)) - mask[j])
@@ -199,7 +199,7 @@ def _decrypt_stretch(masks, wire, factors, scales, values):
 
 
 @njit(parallel=True, **LOOP_OPTIONS)
-def decrypt(spectra, secret, twiddles, untwist, wire, factors, scales, values):
+def decrypt(spectra, secret, twiddles, untwist, ciphertexts, factors, scales, values):
     """Decrypt a block of tokens.
 
     Parameters as in `encrypt`; ``factors`` (n_features,) and ``scales`` (n_tokens,) turn centred integers into floats,
@@ -211,4 +211,4 @@ def decrypt(spectra, secret, twiddles, untwist, wire, factors, scales, values):
         groups = spectra[start // LANES : (stop + LANES - 1) // LANES]
         masks = np.empty((n_tokens, len(groups) * LANES), dtype=np.uint32)
         _masks(groups, secret, twiddles, untwist, masks)
-        _decrypt_stretch(masks, wire[:, :, start:stop], factors[start:stop], scales, values[:, start:stop])
+        _decrypt_stretch(masks, ciphertexts[:, :, start:stop], factors[start:stop], scales, values[:, start:stop])

@@ -1,7 +1,7 @@
-"""Checks of a worker's answers (client side).
+"""Checks of a worker's responses (client side).
 
 After R. Freivalds, "Probabilistic machines can use less running time", IFIP Congress 1977. For a secret random matrix
-R, the client keeps R and R W. An answer B to the ciphertexts b is right only if ``B R^T = b (R W)^T``, which costs a
+R, the client keeps R and R W. A response B to the ciphertexts b is right only if ``B R^T = b (R W)^T``, which costs a
 few multiplications a value instead of a row of W.
 """
 
@@ -12,7 +12,7 @@ import torch
 
 from .._limbs import from_limbs, multiply_limbs, to_limbs
 from .._randomness import Keystream, new_key, public_matrix
-from ..parameters import WIRE_BITS, WORD_BITS, LWEParameters
+from ..parameters import CIPHERTEXT_BITS, WORD_BITS, LWEParameters
 
 _LIMBS = 4
 #: Columns of a hint that are checked at a time.
@@ -22,8 +22,8 @@ _CHUNK = 512
 class ProductCheck:
     """Secret check vectors of one matrix.
 
-    A wrong answer, whatever a worker makes of it, passes with probability at most ``2 ** (1 - n_checks)`` a token;
-    an answer with a single wrong value never passes.
+    A wrong response, whatever a worker makes of it, passes with probability at most ``2 ** (1 - n_checks)`` a token;
+    a response with a single wrong value never passes.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ProductCheck:
     Notes
     -----
     Differences modulo a power of two may be multiples of 2^23, which an even factor hides: each vector of uniform
-    integers catches a fixed wrong answer with probability 1/2 at least. The first vector is odd throughout, so that
+    integers catches a fixed wrong response with probability 1/2 at least. The first vector is odd throughout, so that
     any change of one value shows in it, and is not counted otherwise.
     """
 
@@ -64,10 +64,10 @@ class ProductCheck:
         """Memory that the check takes."""
         return self._outputs.nbytes + self._inputs.nbytes
 
-    def accepts(self, wire: torch.Tensor, answer: torch.Tensor) -> bool:
-        """Whether an answer (n_tokens, 3, n_outputs) is the product of ciphertexts (n_tokens, 3, n_inputs)."""
-        difference = _inner_products(wire, self._inputs) - _inner_products(answer, self._outputs)
-        return not bool((difference & (2**WIRE_BITS - 1)).any())
+    def accepts(self, ciphertexts: torch.Tensor, response: torch.Tensor) -> bool:
+        """Whether a response (n_tokens, 3, n_outputs) is the product of ciphertexts (n_tokens, 3, n_inputs)."""
+        difference = _inner_products(ciphertexts, self._inputs) - _inner_products(response, self._outputs)
+        return not bool((difference & (2**CIPHERTEXT_BITS - 1)).any())
 
     def accepts_hint(self, hint: torch.Tensor, seed: bytes, parameters: LWEParameters) -> bool:
         """Whether a hint (n_outputs, rank, ring_degree) is the matrix times the public one."""
