@@ -57,8 +57,9 @@ print(f"hint {hint.nbytes / 1e6:.1f} MB, check vectors {check.nbytes / 1e6:.2f} 
 # %%
 # Encrypt, multiply, decrypt
 # --------------------------
-# ``encrypt`` draws a fresh secret, which decrypts one response and is then forgotten. ``multiply`` runs at the worker; it
-# takes ciphertexts and clear weights, and no key.
+# ``encrypt`` draws a fresh secret, which decrypts one response and is then
+# forgotten. ``multiply`` runs at the worker; it takes ciphertexts and clear
+# weights, and no key.
 ciphertexts, secrets = client.encrypt(inputs, norms)
 alpha = secrets.scales
 response = multiply(ciphertexts, matrix)
