@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from .exceptions import FHEError
+from .utils import FHE_MODES
 
-_QUANTIZERS = ("int8", "int16", "int8-static-tensor", "int8-dynamic-tensor", "int8-dynamic-token")
+#: Not a list of choices: the names are those of `quantizers.linear`, which loads PyTorch.
+_QUANTIZER_HELP = "name of a quantizer of fhe_estimators.quantizers.linear"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     split = commands.add_parser("split", help="write the client's and the workers' part of a checkpoint")
     split.add_argument("model", help="folder of a transformers model, or a .gguf file")
     split.add_argument("--out", required=True, help="folder for client/ and workers/")
-    split.add_argument("--weight-quantizer", default="int8", choices=_QUANTIZERS)
+    split.add_argument("--weight-quantizer", default="int8", help=_QUANTIZER_HELP)
     split.add_argument("--no-verify", dest="verify", action="store_false", help="leave out the client's secret checks")
 
     compare = commands.add_parser("compare", help="score rows encrypted and in the clear, and report what differs")
@@ -49,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("data", help="CSV file with a header")
     compare.add_argument("--target", required=True, help="column with the targets; all others are features")
     compare.add_argument("--backend", default="ckks")
-    compare.add_argument("--fhe", default="execute", choices=("disable", "simulate", "execute"))
+    compare.add_argument("--fhe", default="execute", choices=FHE_MODES)
     compare.add_argument("--rows", type=int, help="rows to draw at random (default: all)")
     compare.add_argument("--scoring", nargs="*", help="metrics of scikit-learn")
     compare.add_argument("--csv", help="write all figures to this file as well")
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     worker.add_argument("--model", required=True, help="the workers' part that `split` wrote, or a whole checkpoint")
     worker.add_argument("--layers", help="numbers of transformer blocks, such as 0-14,20 (default: all)")
-    worker.add_argument("--weight-quantizer", default="int8", choices=_QUANTIZERS, help="for a whole checkpoint")
+    worker.add_argument("--weight-quantizer", default="int8", help=f"of a whole checkpoint; {_QUANTIZER_HELP}")
     worker.add_argument("--device", default="cpu", help="cpu or cuda")
     worker.add_argument("--host", default="127.0.0.1")
     worker.add_argument("--port", type=int, default=8400)

@@ -75,7 +75,7 @@ def to_concrete_ml(estimator: Any, X: Any, n_bits: int = 6) -> Any:
             "The trees of this estimator take bins, not features. Fit it with quantizer='threshold' to convert it."
         )
     fitted = getattr(estimator, "estimator_", estimator)
-    models = import_optional("concrete.ml.sklearn", extra="tfhe", purpose="to_concrete_ml (pip install concrete-ml)")
+    models = import_optional("concrete.ml.sklearn", package="concrete-ml", purpose="to_concrete_ml")
     counterpart = getattr(models, type(fitted).__name__, None)
     if counterpart is None:
         raise UnsupportedModelError(f"Concrete ML has no counterpart of {type(fitted).__name__}.")

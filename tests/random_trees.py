@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fhe_estimators.ensembles import Link, TreeEnsemble
+from fhe_estimators.ensembles import TreeEnsemble
+from fhe_estimators.ensembles.links import IdentityLink
 
 
 def random_ensemble(
@@ -58,7 +59,7 @@ def random_ensemble(
         missing_right=np.array(missing_right),
         value=np.array(value),
         base_score=np.zeros(n_scores if width == 1 else width),
-        link=Link("identity"),
+        link=IdentityLink(),
         allow_nan=allow_nan,
     )
 

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fhe_estimators.backends import SECURITY_BITS, Backend, Client, ClientSpec, Evaluator, Program, check_ring_security
 from fhe_estimators.backends.messages import pack_message, program_digest, unpack_client_keys, unpack_message
-from fhe_estimators.ensembles import Link, TreeEnsemble, decision_leaves, sum_leaves
+from fhe_estimators.ensembles import TreeEnsemble, decision_leaves, sum_leaves
+from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.exceptions import DecryptionError, KeyMismatchError, ParameterSelectionError, ProtocolError
 from fhe_estimators.quantizers import quantize_leaves
 
@@ -123,7 +124,7 @@ class OneHotClient(Client):
             *(a[name] for name in ("feature", "threshold", "left", "right", "missing_right")),
             value=np.zeros((n, 1), dtype=np.int64),
             base_score=np.zeros(1),
-            link=Link("identity"),
+            link=IdentityLink(),
         )
         self._secret_key = self._seed = None
 

@@ -11,12 +11,12 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from ..ensembles import TreeEnsemble
+from ..ensembles import Link, TreeEnsemble
 from ..exceptions import KeyMismatchError, ProtocolError
 
 _MAGIC = b"FHEM"
@@ -88,8 +88,10 @@ def _split(kind: str, body: memoryview, header_bytes: int) -> tuple[dict[str, An
 def program_digest(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> str:
     """Hexadecimal SHA-256 of a quantized ensemble and its settings."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-    for name, value in asdict(ensemble).items():
-        digest.update(name.encode())
+    for field in fields(ensemble):
+        value = getattr(ensemble, field.name)
+        value = value.to_dict() if isinstance(value, Link) else value
+        digest.update(field.name.encode())
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return digest.hexdigest()
 

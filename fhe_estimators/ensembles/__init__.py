@@ -1,15 +1,17 @@
 """Tree ensembles as plain arrays: structure, import, reference evaluation, link functions."""
 
+from ._boosters import as_estimator
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
 from ._importers import ensemble_from_model
-from ._links import Link
+from .links import Link
 
 __all__ = [
     "LEAF",
     "MISSING",
     "Link",
     "TreeEnsemble",
+    "as_estimator",
     "decision_leaves",
     "ensemble_from_model",
     "evaluate",

@@ -11,7 +11,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 
 def as_estimator(model: Any) -> Any:
-    """A fitted model: an estimator as it is; a booster inside a classifier or regressor, as its objective says."""
+    """A fitted model as an estimator.
+
+    Parameters
+    ----------
+    model : estimator or Booster
+        A fitted estimator, or a booster of XGBoost or LightGBM.
+
+    Returns
+    -------
+    estimator : estimator
+        An estimator as it is; a booster inside a classifier or regressor, as its objective says.
+    """
     library = type(model).__module__.partition(".")[0]
     if type(model).__name__ != "Booster" or library not in ("xgboost", "lightgbm"):
         return model

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ._links import Link
 from ._validation import validate_ensemble
+from .links import Link
 
 #: Code of a missing value in quantized features (it is a bin of its own).
 MISSING = -1

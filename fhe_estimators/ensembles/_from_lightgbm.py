@@ -9,22 +9,22 @@ import numpy as np
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
 from ._ensemble import LEAF, TreeEnsemble
-from ._links import Link
+from .links import ExpitLink, ExpLink, IdentityLink, Link, OneVersusRestLink, SigmoidLink, SoftmaxLink
 
-_OBJECTIVES = {
-    "binary": "sigmoid",
-    "multiclass": "softmax",
-    "multiclassova": "ovr",
-    "regression": "identity",
-    "regression_l1": "identity",
-    "huber": "identity",
-    "fair": "identity",
-    "quantile": "identity",
-    "mape": "identity",
-    "poisson": "exp",
-    "gamma": "exp",
-    "tweedie": "exp",
-    "cross_entropy": "expit",
+_OBJECTIVES: dict[str, type[Link]] = {
+    "binary": SigmoidLink,
+    "multiclass": SoftmaxLink,
+    "multiclassova": OneVersusRestLink,
+    "regression": IdentityLink,
+    "regression_l1": IdentityLink,
+    "huber": IdentityLink,
+    "fair": IdentityLink,
+    "quantile": IdentityLink,
+    "mape": IdentityLink,
+    "poisson": ExpLink,
+    "gamma": ExpLink,
+    "tweedie": ExpLink,
+    "cross_entropy": ExpitLink,
 }
 
 #: Rows' values up to this size are read as 0 ...
@@ -62,7 +62,8 @@ def _link(objective: str) -> Link:
     if name not in _OBJECTIVES or "sqrt" in settings:
         raise UnsupportedModelError(f"objective={objective!r} is not supported: use one of {sorted(_OBJECTIVES)}.")
     sigmoid = next((float(s.partition(":")[2]) for s in settings if s.startswith("sigmoid:")), 1.0)
-    return Link(_OBJECTIVES[name], divisor=1.0 / sigmoid)
+    link = _OBJECTIVES[name]
+    return link(divisor=1.0 / sigmoid) if issubclass(link, (SigmoidLink, OneVersusRestLink)) else link()
 
 
 def _tree(structure: dict[str, Any], column: int) -> SourceTree:

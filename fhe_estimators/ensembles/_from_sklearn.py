@@ -21,7 +21,16 @@ from ..exceptions import UnsupportedModelError
 from ..utils import get_tags
 from ._assembly import SourceTree, assemble
 from ._ensemble import TreeEnsemble
-from ._links import Link
+from .links import (
+    AverageLink,
+    AverageProbabilityLink,
+    ExpLink,
+    IdentityLink,
+    IsolationLink,
+    Link,
+    SigmoidLink,
+    SoftmaxLink,
+)
 
 EULER_GAMMA = float(np.euler_gamma)
 
@@ -52,10 +61,10 @@ def _averaged(estimators: list[Any], model: Any, *, is_classifier: bool) -> Tree
     if is_classifier:
         counts = tuple(int(n) for n in np.atleast_1d(model.n_classes_))
         trees = [_tree(e.tree_, _later_class_probabilities(e.tree_.value, counts)) for e in estimators]
-        link = Link("average_proba", n_trees=len(trees), class_counts=counts)
+        link: Link = AverageProbabilityLink(n_trees=len(trees), class_counts=counts)
     else:
         trees = [_tree(e.tree_, e.tree_.value[:, :, 0]) for e in estimators]
-        link = Link("average", n_trees=len(trees))
+        link = AverageLink(n_trees=len(trees))
     return _ensemble(model, trees, np.zeros(trees[0].value.shape[1]), link)
 
 
@@ -85,11 +94,11 @@ def _(model: Any) -> TreeEnsemble:
         for column, e in enumerate(stage)
     ]
     if isinstance(model, GradientBoostingRegressor):
-        link = Link("identity")
+        link: Link = IdentityLink()
     elif len(prior) > 1:
-        link = Link("softmax")
+        link = SoftmaxLink()
     else:
-        link = Link("sigmoid", positive_on_tie=True, divisor=0.5 if model.loss == "exponential" else 1.0)
+        link = SigmoidLink(positive_on_tie=True, divisor=0.5 if model.loss == "exponential" else 1.0)
     return _ensemble(model, trees, prior, link)
 
 
@@ -103,7 +112,7 @@ def _(model: IsolationForest) -> TreeEnsemble:
     divisor = len(trees) * float(_average_path_length(np.array([model.max_samples_]))[0])
     # From one sample there is nothing to isolate: scikit-learn scores every row 2 ** -1.
     prior = np.zeros(1) if divisor else np.ones(1)
-    link = Link("isolation", divisor=divisor or 1.0, offset=float(model.offset_))
+    link = IsolationLink(divisor=divisor or 1.0, offset=float(model.offset_))
     return _ensemble(model, trees, prior, link)
 
 
@@ -144,8 +153,8 @@ def _(model: Any) -> TreeEnsemble:
 
 def _histogram_link(model: Any, n_scores: int) -> Link:
     if isinstance(model, HistGradientBoostingClassifier):
-        return Link("sigmoid" if n_scores == 1 else "softmax")
-    return Link("exp" if model.loss in ("poisson", "gamma") else "identity")
+        return SigmoidLink() if n_scores == 1 else SoftmaxLink()
+    return ExpLink() if model.loss in ("poisson", "gamma") else IdentityLink()
 
 
 def _histogram_tree(nodes: np.ndarray, column: int) -> SourceTree:

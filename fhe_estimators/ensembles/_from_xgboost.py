@@ -11,22 +11,22 @@ from scipy.special import logit
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
 from ._ensemble import TreeEnsemble
-from ._links import Link
+from .links import ExpitLink, ExpLink, IdentityLink, Link, SigmoidLink, SoftmaxLink
 
 #: Objective -> (link, what turns the base score in the file into a margin).
-_OBJECTIVES = {
-    "binary:logistic": ("sigmoid", logit),
-    "multi:softprob": ("softmax", None),
-    "multi:softmax": ("softmax", None),
-    "reg:logistic": ("expit", logit),
-    "reg:squarederror": ("identity", None),
-    "reg:squaredlogerror": ("identity", None),
-    "reg:absoluteerror": ("identity", None),
-    "reg:pseudohubererror": ("identity", None),
-    "reg:quantileerror": ("identity", None),
-    "reg:gamma": ("exp", np.log),
-    "reg:tweedie": ("exp", np.log),
-    "count:poisson": ("exp", np.log),
+_OBJECTIVES: dict[str, tuple[type[Link], Any]] = {
+    "binary:logistic": (SigmoidLink, logit),
+    "multi:softprob": (SoftmaxLink, None),
+    "multi:softmax": (SoftmaxLink, None),
+    "reg:logistic": (ExpitLink, logit),
+    "reg:squarederror": (IdentityLink, None),
+    "reg:squaredlogerror": (IdentityLink, None),
+    "reg:absoluteerror": (IdentityLink, None),
+    "reg:pseudohubererror": (IdentityLink, None),
+    "reg:quantileerror": (IdentityLink, None),
+    "reg:gamma": (ExpLink, np.log),
+    "reg:tweedie": (ExpLink, np.log),
+    "count:poisson": (ExpLink, np.log),
 }
 
 #: A margin at which exp and sigmoid are 0 (or the sigmoid 1) in the float32 arithmetic of XGBoost.
@@ -49,7 +49,7 @@ def import_model(model: Any) -> TreeEnsemble:
     link, to_margin = _OBJECTIVES[objective]
     trees = _trees(learner["gradient_booster"], learner["learner_model_param"], _n_rounds(model))
     n_scores = _n_scores(learner["learner_model_param"])
-    if link == "sigmoid" and n_scores > 1:
+    if link is SigmoidLink and n_scores > 1:
         raise UnsupportedModelError("Multi-label XGBoost models are not supported: train one model a label.")
     base = np.broadcast_to(_base_score(learner["learner_model_param"]), (n_scores,))
     return assemble(
@@ -57,7 +57,7 @@ def import_model(model: Any) -> TreeEnsemble:
         n_features=int(learner["learner_model_param"]["num_feature"]),
         n_scores=n_scores,
         base_score=np.array(base) if to_margin is None else _finite_margin(to_margin, base),
-        link=Link(link),
+        link=link(),
         strict=True,
         input_dtype="float32",
         allow_nan=True,

@@ -51,9 +51,9 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
     >>> X, y = load_diabetes(return_X_y=True)
     >>> forest = RandomForestRegressor(n_estimators=3, max_depth=2, random_state=0).fit(X, y)
     >>> ensemble = ensemble_from_model(forest)
-    >>> ensemble.n_trees, ensemble.n_nodes, ensemble.link.name
-    (3, 21, 'average')
-    >>> bool(abs(ensemble.link.values(evaluate(ensemble, X)) - forest.predict(X)).max() < 1e-9)
+    >>> ensemble.n_trees, ensemble.n_nodes, ensemble.link
+    (3, 21, AverageLink(n_trees=3))
+    >>> bool(abs(ensemble.link.predict(evaluate(ensemble, X)) - forest.predict(X)).max() < 1e-9)
     True
     """
     model = as_estimator(model)

@@ -1,5 +1,6 @@
 """Estimators that train in the clear and predict on encrypted rows."""
 
+from ._base import BaseFHEEstimator
 from ._boosting import FHEGradientBoostingClassifier, FHEGradientBoostingRegressor
 from ._classifiers import FHEDecisionTreeClassifier, FHEExtraTreesClassifier, FHERandomForestClassifier
 from ._meta import FHEClassifier, FHERegressor
@@ -11,6 +12,7 @@ FHERandomForest = FHERandomForestClassifier
 FHEGradientBoosting = FHEGradientBoostingClassifier
 
 __all__ = [
+    "BaseFHEEstimator",
     "FHEClassifier",
     "FHEDecisionTreeClassifier",
     "FHEDecisionTreeRegressor",

@@ -17,10 +17,7 @@ from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sum
 from ..exceptions import NotCompiledError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
-from ..utils import get_tags, validate_data
-
-#: Values of the ``fhe`` argument of every predicting method.
-FHE_MODES = ("disable", "simulate", "execute")
+from ..utils import check_fhe_mode, get_tags, validate_data
 
 
 class BaseFHEEstimator(BaseEstimator):
@@ -169,9 +166,8 @@ class BaseFHEEstimator(BaseEstimator):
 
     def _resolve_backend(self) -> Backend:
         backend = resolve_backend(self.backend)
-        devices = getattr(backend, "devices", ("cpu",))
-        if self.device not in devices:
-            raise ValueError(f"device={self.device!r} is not supported by the {backend.name!r} backend: use {devices}.")
+        if self.device != "cpu":
+            raise ValueError(f"device={self.device!r} is not supported by the {backend.name!r} backend: use 'cpu'.")
         return backend
 
     def _validate_rows(self, X: Any) -> np.ndarray:
@@ -192,16 +188,62 @@ class BaseFHEEstimator(BaseEstimator):
         return self.quantized_ensemble_.link
 
     def _scores(self, X: Any, fhe: str) -> np.ndarray:
-        """Real scores, shape (n_rows, n_scores), computed in one of `FHE_MODES`."""
+        """Real scores, shape (n_rows, n_scores), computed as ``fhe`` says."""
         check_is_fitted(self, "quantized_ensemble_")
-        if fhe not in FHE_MODES:
-            raise ValueError(f"fhe={fhe!r} is unknown: use one of {FHE_MODES}.")
+        check_fhe_mode(fhe)
         if fhe != "disable":
             self._require_program(f"fhe={fhe!r}")
-        codes = self.quantizer_.transform(self._validate_rows(X))
-        return scores_from_sums(self.quantized_ensemble_, self._sum_leaves(codes, fhe))
+        return scores_from_sums(self.quantized_ensemble_, self.sum_leaves(self.quantize(X), fhe))
 
-    def _sum_leaves(self, codes: np.ndarray, fhe: str) -> np.ndarray:
+    def quantize(self, X: Any) -> np.ndarray:
+        """Integer codes of samples: what is encrypted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples, with the columns that `fit` saw.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_features), int32
+            From `quantizer_`.
+        """
+        check_is_fitted(self, "quantized_ensemble_")
+        return self.quantizer_.transform(self._validate_rows(X))
+
+    def source_features(self, X: Any) -> Any:
+        """Samples as `estimator_`, the trained float model, takes them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples, with the columns that `fit` saw.
+
+        Returns
+        -------
+        features : array-like of shape (n_samples, n_features)
+            Bins where the model was trained on bins; the samples themselves otherwise.
+        """
+        check_is_fitted(self, "quantized_ensemble_")
+        if self.quantizer_.trains_on_bins:
+            return self.quantizer_.training_features(self._validate_rows(X))
+        return X if hasattr(self.estimator_, "feature_names_in_") else self._validate_rows(X)
+
+    def sum_leaves(self, codes: np.ndarray, fhe: str = "disable") -> np.ndarray:
+        """Sums of the integer leaves that samples reach.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n_samples, n_features), int32
+            From `quantize`.
+        fhe : {"disable", "simulate", "execute"}, default="disable"
+            As in ``predict``.
+
+        Returns
+        -------
+        sums : ndarray of shape (n_samples, n_scores), int64
+            The same in every mode.
+        """
         if fhe == "disable":
             return sum_leaves(self.quantized_ensemble_, codes)
         if fhe == "simulate":

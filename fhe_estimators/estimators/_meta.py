@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..backends import Backend
-from ..ensembles._boosters import as_estimator
+from ..ensembles import as_estimator
+from ..ensembles.links import ClassificationLink
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ..utils import validate_data
 from ._base import BaseFHEEstimator
@@ -131,7 +132,7 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
         return DecisionTreeClassifier(max_depth=_DEFAULT_MAX_DEPTH)
 
     def _take_over_names(self, fitted_model: Any, X: Any) -> None:
-        n_classes = 2 if self.ensemble_.link.name == "sigmoid" else self.ensemble_.n_scores
+        n_classes = cast(ClassificationLink, self.ensemble_.link).n_classes(self.ensemble_.n_scores)
         self.classes_ = getattr(fitted_model, "classes_", np.arange(n_classes))
         super()._take_over_names(fitted_model, X)
 

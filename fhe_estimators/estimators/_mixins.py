@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ..ensembles import TreeEnsemble
+from ..ensembles.links import AverageProbabilityLink, ClassificationLink
 from ..utils import get_tags
 from ._base import BaseFHEEstimator
 
@@ -70,7 +71,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             Ties are broken as the source library breaks them.
         """
-        return self._link.labels(self._scores(X, fhe), self.classes_)
+        return self._link.predict(self._scores(X, fhe), self.classes_)
 
     def predict_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
         """Class probabilities, in the order of `classes_`.
@@ -87,7 +88,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         probabilities : ndarray of shape (n_rows, n_classes), or a list of them
             A list, one an output, for multi-output models.
         """
-        return self._link.probabilities(self._scores(X, fhe))
+        return cast(ClassificationLink, self._link).probabilities(self._scores(X, fhe))
 
     def predict_log_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
         """Logarithms of class probabilities, in the order of `classes_`.
@@ -156,7 +157,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
         if not ensemble.link.is_classifier:
             raise ValueError(f"{type(self).__name__} needs a classifier, got {type(model).__name__}.")
-        if ensemble.link.name != "average_proba" and len(getattr(model, "classes_", (0, 1))) < 2:
+        if not isinstance(ensemble.link, AverageProbabilityLink) and len(getattr(model, "classes_", (0, 1))) < 2:
             raise ValueError("The training labels hold one class only: boosted trees need at least two classes.")
 
     def __sklearn_tags__(self):
@@ -208,7 +209,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             Within the rounding of the leaf values of what the float model predicts.
         """
-        return self._link.values(self._scores(X, fhe))
+        return self._link.predict(self._scores(X, fhe))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
         """Coefficient of determination of `predict`.
@@ -232,5 +233,5 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         return r2_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
 
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
-        if ensemble.link.is_classifier or ensemble.link.name == "isolation":
+        if ensemble.link.is_classifier or ensemble.link.is_outlier_detector:
             raise ValueError(f"{type(self).__name__} needs a regressor, got {type(model).__name__}.")

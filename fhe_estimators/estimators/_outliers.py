@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.ensemble import IsolationForest
 
 from ..ensembles import TreeEnsemble, scores_from_sums, sum_leaves
+from ..ensembles.links import IsolationLink
 from ..utils import validate_data
 from ._base import SourceParameters
 
@@ -96,7 +97,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         if self.contamination != "auto":
             sums = sum_leaves(self.quantized_ensemble_, self.quantizer_.transform(X))
             self.offset_ = np.percentile(self._normality(sums), 100.0 * self.contamination)
-            link = replace(self.ensemble_.link, offset=float(self.offset_))
+            link = replace(cast(IsolationLink, self.ensemble_.link), offset=float(self.offset_))
             self.ensemble_ = replace(self.ensemble_, link=link)
             self._quantize()
         return self
@@ -151,11 +152,11 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         labels : ndarray of int, shape (n_rows,)
             A row whose score is on the border is an inlier.
         """
-        return np.where(self.decision_function(X, fhe=fhe) < 0, -1, 1)
+        return self._link.predict(self._scores(X, fhe))
 
     def _normality(self, sums: np.ndarray) -> np.ndarray:
         scores = scores_from_sums(self.quantized_ensemble_, sums)
-        return replace(self._link, offset=0.0).decision(scores)
+        return replace(cast(IsolationLink, self._link), offset=0.0).decision(scores)
 
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
         """Only ever its own `IsolationForest`."""

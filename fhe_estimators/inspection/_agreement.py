@@ -95,8 +95,8 @@ class AgreementDisplay:
         estimator, X = unwrap(estimator, X)
         if fhe != "disable":
             require_compiled(estimator, f"AgreementDisplay with fhe={fhe!r}")
-        codes = estimator.quantizer_.transform(estimator._validate_rows(X))
-        encrypted = predictions_from_sums(estimator, estimator._sum_leaves(codes, fhe))
+        sums = estimator.sum_leaves(estimator.quantize(X), fhe)
+        encrypted = predictions_from_sums(estimator, sums)
         floats = predictions_of_float_model(estimator, X)
         return cls.from_predictions(floats.scores, encrypted.scores, name=type(estimator).__name__, ax=ax, **scatter_kw)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_outlier_detector
 from sklearn.utils import check_array
 
 from ._estimators import (
-    is_outlier_detector,
     predictions_from_sums,
     predictions_of_float_model,
     require_compiled,
@@ -149,8 +148,8 @@ class DecisionBoundaryComparisonDisplay:
             raise ValueError("Boundaries are those of a classifier or an outlier detector.")
         if fhe != "disable":
             require_compiled(fitted, f"DecisionBoundaryComparisonDisplay with fhe={fhe!r}")
-        codes = fitted.quantizer_.transform(fitted._validate_rows(grid))
-        encrypted = predictions_from_sums(fitted, fitted._sum_leaves(codes, fhe)).labels
+        codes = fitted.quantize(grid)
+        encrypted = predictions_from_sums(fitted, fitted.sum_leaves(codes, fhe)).labels
         floats = predictions_of_float_model(fitted, grid).labels
         classes = np.unique(np.concatenate([encrypted, floats]))
         numbers = [np.searchsorted(classes, labels).reshape(xx0.shape) for labels in (encrypted, floats)]

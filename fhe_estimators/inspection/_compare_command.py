@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from ..ensembles._boosters import as_estimator
+from ..ensembles import as_estimator
 from ..estimators import FHEClassifier, FHERegressor
 from ..utils import import_optional
 from ._comparison import compare_with_cleartext

@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_outlier_detector
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing, check_random_state
 
 from ..ensembles import sum_leaves
-from ..utils import import_optional
+from ..utils import check_fhe_mode, import_optional
 from ._estimators import (
     Predictions,
-    is_outlier_detector,
     predictions_from_sums,
     predictions_of_float_model,
     require_compiled,
     unwrap,
 )
 from ._phases import ONLINE_PHASES, measure_phases, repeated
-
-_FHE_MODES = ("disable", "simulate", "execute")
 
 
 @dataclass(frozen=True)
@@ -168,8 +165,7 @@ def compare_with_cleartext(
     >>> report.exact_rows, report.equal_labels
     (169, 169)
     """
-    if fhe not in _FHE_MODES:
-        raise ValueError(f"fhe={fhe!r} is unknown: use one of {_FHE_MODES}.")
+    check_fhe_mode(fhe)
     estimator, X = unwrap(estimator, X)
     if fhe != "disable":
         require_compiled(estimator, f"compare_with_cleartext with fhe={fhe!r}")
@@ -178,7 +174,7 @@ def compare_with_cleartext(
     seconds: dict[str, float] = {}
     runs, floats = repeated(lambda: predictions_of_float_model(estimator, X), 3)
     seconds["float model"] = float(np.median(runs))
-    codes = estimator.quantizer_.transform(estimator._validate_rows(X))
+    codes = estimator.quantize(X)
     runs, clear = repeated(lambda: sum_leaves(estimator.quantized_ensemble_, codes), 3)
     seconds["quantized model in the clear"] = float(np.median(runs))
     sums, sizes = _encrypted_sums(estimator, X, codes, fhe, seconds)
@@ -222,7 +218,7 @@ def _encrypted_sums(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Sums of leaves as ``fhe`` says; adds to ``seconds``."""
     if fhe != "execute":
-        runs, sums = repeated(lambda: estimator._sum_leaves(codes, fhe), 1)
+        runs, sums = repeated(lambda: estimator.sum_leaves(codes, fhe), 1)
         seconds[fhe] = runs[0]
         return sums, {}
     phases = measure_phases(estimator, X, n_jobs=estimator.n_jobs)

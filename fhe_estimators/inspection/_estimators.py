@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier, is_outlier_detector
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..ensembles import scores_from_sums
-from ..estimators._base import BaseFHEEstimator
+from ..ensembles.links import ClassificationLink
+from ..estimators import BaseFHEEstimator
 from ..exceptions import NotCompiledError
 
 
@@ -35,10 +36,6 @@ def require_compiled(estimator: BaseFHEEstimator, what: str) -> None:
     """Raise `NotCompiledError` before `compile`."""
     if not hasattr(estimator, "program_"):
         raise NotCompiledError(f"{what} needs a compiled model: call {type(estimator).__name__}.compile() after fit.")
-
-
-def is_outlier_detector(estimator: BaseFHEEstimator) -> bool:
-    return estimator.quantized_ensemble_.link.name == "isolation"
 
 
 class Predictions(BaseEstimator):
@@ -82,22 +79,18 @@ class _OutlierPredictions(Predictions):
 def predictions_from_sums(estimator: BaseFHEEstimator, sums: np.ndarray) -> Predictions:
     """Predictions that sums of leaves stand for."""
     link, scores = estimator.quantized_ensemble_.link, scores_from_sums(estimator.quantized_ensemble_, sums)
-    if is_outlier_detector(estimator):
-        decision = link.decision(scores)
-        return _OutlierPredictions(np.where(decision < 0, -1, 1), _columns(decision))
-    if not is_classifier(estimator):
-        values = link.values(scores)
-        return _RegressorPredictions(values, _columns(values))
-    return _classifier(estimator, link.labels(scores, estimator.classes_), link.probabilities(scores))
+    predicted = link.predict(scores, getattr(estimator, "classes_", None))
+    if isinstance(link, ClassificationLink):
+        return _classifier(estimator, predicted, link.probabilities(scores))
+    if link.is_outlier_detector:
+        return _OutlierPredictions(predicted, _columns(link.decision(scores)))
+    return _RegressorPredictions(predicted, _columns(predicted))
 
 
 def predictions_of_float_model(estimator: BaseFHEEstimator, X: Any) -> Predictions:
     """Predictions of the model that was trained, by its own library."""
     model = estimator.estimator_
-    if estimator.quantizer_.trains_on_bins:
-        features = estimator.quantizer_.training_features(estimator._validate_rows(X))
-    else:
-        features = X if hasattr(model, "feature_names_in_") else estimator._validate_rows(X)
+    features = estimator.source_features(X)
     if is_outlier_detector(estimator):
         decision = model.decision_function(features)
         # contamination moves the border in the encrypted estimator only

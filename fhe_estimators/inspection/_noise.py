@@ -102,7 +102,7 @@ class NoiseBudgetDisplay:
         if not hasattr(client, "rounding_errors"):
             raise ValueError(f"The {backend.name!r} backend has no noise that is rounded away: use backend='ckks'.")
         keys = client.generate_keys()
-        request = client.encrypt(estimator.quantizer_.transform(estimator._validate_rows(X)))
+        request = client.encrypt(estimator.quantize(X))
         errors = client.rounding_errors(backend.evaluator(program).run(request, keys))
         return cls.from_predictions(errors, program.describe()["predicted_error_std"], ax=ax, **hist_kw)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from ._estimators import require_compiled
 
@@ -93,18 +94,17 @@ def measure_phases(estimator: Any, X: Any, *, repeat: int = 1, n_jobs: int | Non
         Seconds, sizes and the decrypted sums.
     """
     require_compiled(estimator, "measure_phases")
-    rows = np.asarray(estimator._validate_rows(X))
     backend, program = estimator.backend_, estimator.program_
     client = backend.client(program.client_spec)
     evaluator = backend.evaluator(program, n_jobs=n_jobs)
-    phases = Phases(len(rows))
+    phases = Phases(_num_samples(X))
 
     def timed(phase: str, function: Callable[[], Any]) -> Any:
         phases.seconds[phase], result = repeated(function, repeat)
         return result
 
     keys = timed("keygen", client.generate_keys)
-    request = timed("encrypt", lambda: client.encrypt(estimator.quantizer_.transform(rows)))
+    request = timed("encrypt", lambda: client.encrypt(estimator.quantize(X)))
     phases.seconds["first evaluate"], _ = repeated(lambda: evaluator.run(request, keys), 1)
     response = timed("evaluate", lambda: evaluator.run(request, keys))
     phases.sums = timed("decrypt", lambda: client.decrypt(response))

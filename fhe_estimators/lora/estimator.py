@@ -14,16 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
 from ..quantizers.linear import resolve_linear_quantizer
-from ..utils import progress_bar
+from ..utils import check_fhe_mode, progress_bar
 from ._settings import check_settings
 from .client.adapters import add_adapters, save_adapter
 from .client.http import HTTPWorker
 from .client.loading import is_split, load_model, set_head
-from .client.split_model import MODES, CompiledModel, calibrate, compile_model
+from .client.split_model import CompiledModel, calibrate, compile_model
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
-from .training.inference import mean_loss, probabilities
+from .training.inference import continuations, mean_loss, probabilities
 from .training.loop import TrainingPlan, train
-from .training.text import batches, pieces, tokenize
+from .training.text import batches, encode_labels, pieces, predictable_pieces, tokenize
 
 
 class HELoRAFineTuner(BaseEstimator):
@@ -214,8 +214,7 @@ class HELoRAFineTuner(BaseEstimator):
             With `model_` and `history_` set.
         """
         check_settings(self)
-        if fhe not in MODES:
-            raise ValueError(f"fhe={fhe!r} is unknown: use one of {MODES}.")
+        check_fhe_mode(fhe)
         if not hasattr(self, "program_"):
             self.compile(X)
         sequences, labels = self._training_data(X, y)
@@ -356,19 +355,11 @@ class HELoRAFineTuner(BaseEstimator):
         if self.task != CAUSAL_LM:
             raise ValueError("generate is defined for task='causal-lm' only.")
         self._use(fhe)
-        continuations = []
-        for ids in self._tokenize(prompts):
-            prompt = torch.tensor([ids], device=self.device)
-            settings = {"do_sample": False, "pad_token_id": self.pad_token_, **options}
-            with torch.no_grad():
-                output = self.model_.generate(
-                    input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens, **settings
-                )
-            new = output[0, len(ids) :].tolist()
-            continuations.append(
-                new if self.tokenizer_ is None else self.tokenizer_.decode(new, skip_special_tokens=True)
-            )
-        return continuations
+        settings = {"max_new_tokens": max_new_tokens, "pad_token_id": self.pad_token_, **options}
+        found = continuations(self.model_, self._tokenize(prompts), device=self.device, **settings)
+        if self.tokenizer_ is None:
+            return found
+        return [self.tokenizer_.decode(ids, skip_special_tokens=True) for ids in found]
 
     def save_adapter(self, path: Any) -> None:
         """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``.
@@ -396,19 +387,9 @@ class HELoRAFineTuner(BaseEstimator):
     def _training_data(self, X: Any, y: Any) -> tuple[list[list[int]], np.ndarray | None]:
         sequences = self._tokenize(X)
         if self.task == CAUSAL_LM:
-            sequences = [piece for piece in pieces(sequences, self.max_length) if len(piece) > 1]
-            if not sequences:
-                raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
-            return sequences, None
-        if y is None:
-            raise ValueError("y is missing: task='sequence-classification' needs a label for every text.")
-        y = np.asarray(y)
-        if y.shape != (len(sequences),):
-            raise ValueError(f"y has shape {y.shape}, expected ({len(sequences)},): a label for every text.")
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("y has one class only; classification needs at least two.")
-        return [ids[: self.max_length] for ids in sequences], labels.astype(np.int64)
+            return predictable_pieces(sequences, self.max_length), None
+        self.classes_, labels = encode_labels(y, len(sequences))
+        return [ids[: self.max_length] for ids in sequences], labels
 
     def _forget_fit(self) -> None:
         if hasattr(self, "model_"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..backends import ClientSpec, Program, resolve_backend
-from ..ensembles import Link, TreeEnsemble
+from ..ensembles import TreeEnsemble
+from ..ensembles.links import Link, link_from_dict
 from ..exceptions import FHEError, ProtocolError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ._container import read_archive, write_archive
@@ -56,7 +57,7 @@ def save_server_archive(path: str | os.PathLike, program: Program) -> None:
         "backend": program.backend,
         "program_id": program.client_spec.program_id,
         "program": program.metadata(),
-        "ensemble": {**plain, "link": asdict(program.ensemble.link)},
+        "ensemble": {**plain, "link": program.ensemble.link.to_dict()},
     }
     write_archive(path, "server", settings, arrays)
 
@@ -66,7 +67,11 @@ def load_server_archive(path: str | os.PathLike) -> Program:
     settings, arrays = read_archive(path, "server")
 
     def restore() -> Program:
-        values: dict[str, Any] = {**settings["ensemble"], **arrays, "link": _link(settings["ensemble"]["link"])}
+        values: dict[str, Any] = {
+            **settings["ensemble"],
+            **arrays,
+            "link": link_from_dict(settings["ensemble"]["link"]),
+        }
         program = resolve_backend(settings["backend"]).load(TreeEnsemble(**values), settings["program"])
         if program.client_spec.program_id != settings["program_id"]:
             raise ProtocolError("its program is not the one that was saved")
@@ -84,7 +89,7 @@ def save_client_archive(path: str | os.PathLike, model: ClientModel) -> None:
         "spec": model.spec.metadata,
         "quantizer": {"name": model.quantizer.name, "input_dtype": model.quantizer.input_dtype_},
         "feature_names": None if names is None else [str(name) for name in names],
-        "link": asdict(model.link),
+        "link": model.link.to_dict(),
         "score_scale": model.score_scale,
         "row_checks": model.row_checks,
         "classes": _classes_to_json(model.classes),
@@ -111,7 +116,7 @@ def load_client_archive(path: str | os.PathLike) -> ClientModel:
         return ClientModel(
             spec,
             quantizer,
-            _link(settings["link"]),
+            link_from_dict(settings["link"]),
             arrays["base_score"],
             float(settings["score_scale"]),
             settings["row_checks"],
@@ -128,10 +133,6 @@ def _restored(path: str | os.PathLike, restore: Callable[[], T]) -> T:
         raise  # a missing engine is no fault of the archive
     except (FHEError, KeyError, TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"{path} is not a valid archive of fhe_estimators: {error}") from error
-
-
-def _link(settings: dict[str, Any]) -> Link:
-    return Link(**{**settings, "class_counts": tuple(settings["class_counts"])})
 
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..backends import resolve_backend
+from ..ensembles.links import ClassificationLink
 from ._key_file import read_key_file, write_key_file
 from .archive import ClientModel, load_client_archive
 
@@ -169,12 +170,7 @@ class FHEClient:
         ProtocolError
             If the response is malformed, truncated or altered.
         """
-        scores, link = self._scores(response), self._model.link
-        if self.classes_ is not None:
-            return link.labels(scores, self.classes_)
-        if link.name == "isolation":
-            return np.where(link.decision(scores) < 0, -1, 1)
-        return link.values(scores)
+        return self._model.link.predict(self._scores(response), self.classes_)
 
     def decrypt_proba(self, response: bytes) -> np.ndarray | list[np.ndarray]:
         """What a classifier's ``predict_proba`` returns.
@@ -189,9 +185,10 @@ class FHEClient:
         probabilities : ndarray of shape (n_rows, n_classes), or a list of them
             A list, one an output, for multi-output models.
         """
-        if self.classes_ is None:
+        link = self._model.link
+        if not isinstance(link, ClassificationLink):
             raise AttributeError("decrypt_proba is for classifiers: use decrypt_predict or decrypt_scores.")
-        return self._model.link.probabilities(self._scores(response))
+        return link.probabilities(self._scores(response))
 
     def decrypt_scores(self, response: bytes) -> np.ndarray:
         """What ``decision_function`` returns; of a regressor, its scores before the link function.

@@ -9,24 +9,37 @@ from types import ModuleType
 from ..exceptions import BackendNotAvailableError
 
 
-def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import an optional library, or say which extra installs it.
+def import_optional(module: str, *, purpose: str, extra: str | None = None, package: str | None = None) -> ModuleType:
+    """Import a library that may be missing, or say how to install it.
 
     Parameters
     ----------
     module : str
-        Name to import.
-    extra : str
-        The extra of this package that brings it.
+        The module to import.
     purpose : str
         What needs it, for the error message.
+    extra : str, default=None
+        The extra of this package that brings it.
+    package : str, default=None
+        The package to install by itself, where no extra brings it.
+
+    Returns
+    -------
+    module : module
+        The imported module.
+
+    Raises
+    ------
+    BackendNotAvailableError
+        If the module does not import; the message says what to install.
     """
     try:
         return import_module(module)
     except ImportError as error:
+        requirement = f'"fhe-estimators[{extra}]"' if extra else package
         raise BackendNotAvailableError(
             f"{purpose} needs {module.partition('.')[0]}, which is not installed (or does not import: {error}). "
-            f'Install it with: pip install "fhe-estimators[{extra}]"'
+            f"Install it with: pip install {requirement}"
         ) from error
 
 

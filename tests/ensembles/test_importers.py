@@ -47,16 +47,16 @@ def assert_reproduces(model, ensemble, X):
         theirs = np.hstack(theirs) if isinstance(theirs, list) else theirs
         np.testing.assert_allclose(link.apply(scores), theirs, atol=tolerance)
         assert_labels(model, link, scores, X, tolerance)
-    elif link.name == "isolation":
+    elif link.is_outlier_detector:
         np.testing.assert_allclose(link.decision(scores), model.decision_function(X), atol=tolerance)
     else:
         theirs = model.predict(X)
-        np.testing.assert_allclose(link.values(scores), theirs, rtol=tolerance, atol=tolerance * np.abs(theirs).max())
+        np.testing.assert_allclose(link.predict(scores), theirs, rtol=tolerance, atol=tolerance * np.abs(theirs).max())
 
 
 def assert_labels(model, link, scores, X, tolerance):
     """Labels are equal wherever the float margin is larger than the rounding."""
-    labels = link.labels(scores, model.classes_)
+    labels = link.predict(scores, model.classes_)
     if isinstance(model.classes_, list):
         probabilities = link.probabilities(scores)
     else:

@@ -72,7 +72,7 @@ def test_classifiers(name):
 def assert_labels(clf, rows, scores, bound):
     """Labels equal the float model's wherever its margin exceeds the rounding of leaves."""
     link = clf.quantized_ensemble_.link
-    labels, expected = link.labels(scores, clf.classes_), clf.estimator_.predict(rows)
+    labels, expected = link.predict(scores, clf.classes_), clf.estimator_.predict(rows)
     if link.name == "sigmoid":
         clear = np.abs(scores[:, 0]) > bound + 1e-5
     else:

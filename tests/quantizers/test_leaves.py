@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.ensembles import LEAF, Link, TreeEnsemble
+from fhe_estimators.ensembles import LEAF, TreeEnsemble
+from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.quantizers import (
     TARGET_SCORE_ERROR,
     quantize_leaves,
@@ -35,7 +36,7 @@ def forest_of_leaves(values):
         missing_right=np.zeros(3 * n, dtype=bool),
         value=value,
         base_score=np.zeros(1),
-        link=Link("identity"),
+        link=IdentityLink(),
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.ensembles import LEAF, MISSING, Link, TreeEnsemble, decision_leaves
+from fhe_estimators.ensembles import LEAF, MISSING, TreeEnsemble, decision_leaves
+from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.quantizers import ThresholdQuantizer, UniformQuantizer
 
 
@@ -35,7 +36,7 @@ def stumps(thresholds, *, features=None, n_features=1, strict=False, input_dtype
         missing_right=np.full(3 * n, missing_right),
         value=value,
         base_score=np.zeros(1),
-        link=Link("identity"),
+        link=IdentityLink(),
         strict=strict,
         input_dtype=input_dtype,
         allow_nan=True,

@@ -76,4 +76,4 @@ def _module(name: str) -> Any:
 
 
 def _require_seal() -> None:
-    import_optional("tenseal.sealapi", extra="ckks", purpose='backend="ckks"')
+    import_optional("tenseal.sealapi", package="tenseal", purpose='backend="ckks"')

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from ...backends._security import SECURITY_BITS
+from ...backends import SECURITY_BITS
 from ...backends.lwe import LWEBackend, LWEParameters
 from ...backends.lwe.client.encryption import LWEClient
 from ...backends.lwe.parameters import KEY_BYTES
 from ...quantizers.linear import LinearQuantizer
+from ...utils import check_fhe_mode
 from ..costs import Costs
 from ..model.groups import find_groups
 from ..protocol import Worker
@@ -22,8 +23,6 @@ from .pool import WorkerPool
 from .products import ClearProducts, EncryptedProducts, SimulatedProducts
 from .remote_linear import Products, RemoteGroup
 from .splitting import remote_groups, take_out
-
-MODES = ("disable", "simulate", "execute")
 
 
 class CompiledModel:
@@ -68,8 +67,7 @@ class CompiledModel:
             group.products = products
 
     def _products(self, fhe: str, seed: int) -> Products:
-        if fhe not in MODES:
-            raise ValueError(f"fhe={fhe!r} is unknown: use one of {MODES}.")
+        check_fhe_mode(fhe)
         if fhe == "disable":
             return ClearProducts()
         if fhe == "simulate":

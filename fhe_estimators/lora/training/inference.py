@@ -39,3 +39,16 @@ def mean_loss(model: Any, sequences: Sequence[list[int]], pad: int, batch_size: 
     if not count:
         raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
     return total / count
+
+
+def continuations(model: Any, prompts: Sequence[list[int]], *, device: str, **settings: Any) -> list[list[int]]:
+    """Token ids after each prompt, greedily unless ``settings``, of transformers' ``generate``, say otherwise."""
+    found = []
+    for ids in prompts:
+        prompt = torch.tensor([ids], device=device)
+        with torch.no_grad():
+            output = model.generate(
+                input_ids=prompt, attention_mask=torch.ones_like(prompt), **{"do_sample": False, **settings}
+            )
+        found.append(output[0, len(ids) :].tolist())
+    return found

@@ -73,6 +73,27 @@ def pieces(sequences: Sequence[list[int]], max_length: int) -> list[list[int]]:
     return [ids[start : start + max_length] for ids in sequences for start in range(0, len(ids), max_length)]
 
 
+def predictable_pieces(sequences: Sequence[list[int]], max_length: int) -> list[list[int]]:
+    """`pieces` in which there is a next token to predict; a ValueError if there are none."""
+    found = [piece for piece in pieces(sequences, max_length) if len(piece) > 1]
+    if not found:
+        raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
+    return found
+
+
+def encode_labels(y: Any, n_texts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Classes, and the index of each text's class; a ValueError unless every text has one of at least two."""
+    if y is None:
+        raise ValueError("y is missing: task='sequence-classification' needs a label for every text.")
+    y = np.asarray(y)
+    if y.shape != (n_texts,):
+        raise ValueError(f"y has shape {y.shape}, expected ({n_texts},): a label for every text.")
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError("y has one class only; classification needs at least two.")
+    return classes, labels.astype(np.int64)
+
+
 def collate(sequences: Sequence[list[int]], pad: int, labels: np.ndarray | None = None, *, causal: bool) -> Batch:
     """Pad sequences into a batch; with ``causal``, the labels are the sequences themselves."""
     length = max(map(len, sequences))

@@ -11,7 +11,8 @@ from fhe_estimators.backends.ckks import CKKSBackend
 from fhe_estimators.backends.ckks._context import CKKSContext
 from fhe_estimators.backends.ckks.circuit.noise import CircuitNoise
 from fhe_estimators.backends.ckks.parameters import CKKSParameters, select_parameters
-from fhe_estimators.ensembles import Link, TreeEnsemble, sum_leaves
+from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
+from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.exceptions import InsecureParametersError, ParameterSelectionError, ProtocolError
 from fhe_estimators.quantizers import ThresholdQuantizer
 from tests.random_trees import random_ensemble
@@ -101,7 +102,7 @@ def chain(depth):
         missing_right=np.zeros(len(nodes), dtype=bool),
         value=nodes[:, None] / 100.0,
         base_score=np.zeros(1),
-        link=Link("identity"),
+        link=IdentityLink(),
     )
 
 

@@ -68,11 +68,6 @@ class LWEClient:
             self._public = self._kernels.spectra(torch.from_numpy(rows.view(np.int32)))
             self._n_public = n_inputs
 
-    @property
-    def public_bytes(self) -> int:
-        """Memory that the public matrix takes."""
-        return 0 if self._public is None else self._public.nbytes
-
     def encrypt(self, values: torch.Tensor, norms: WeightNorms) -> tuple[torch.Tensor, Secrets]:
         """Encrypt tokens for one product.
 
