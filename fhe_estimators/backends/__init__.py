@@ -2,7 +2,13 @@
 
 from ._base import Backend, Client, ClientSpec, Evaluator, Program
 from ._registry import available_backends, resolve_backend
-from ._security import MAX_COEFF_MODULUS_BITS, SECURITY_BITS, check_ring_security
+from ._security import (
+    MAX_COEFF_MODULUS_BITS,
+    SECURITY_BITS,
+    check_lwe_security,
+    check_ring_security,
+    security_bits,
+)
 
 __all__ = [
     "MAX_COEFF_MODULUS_BITS",
@@ -13,6 +19,8 @@ __all__ = [
     "Evaluator",
     "Program",
     "available_backends",
+    "check_lwe_security",
     "check_ring_security",
     "resolve_backend",
+    "security_bits",
 ]

@@ -23,6 +23,7 @@ MODULES = (
     "fhe_estimators.backends.tfhe",
     "fhe_estimators.backends.clear",
     "fhe_estimators.backends.lwe",
+    "fhe_estimators.security",
     "fhe_estimators.exceptions",
 )
 

@@ -1,0 +1,5 @@
+"""How hard a parameter set is to break: the cost of the best known lattice attacks on learning with errors."""
+
+from ._estimate import Estimate, LWEInstance, estimate_security
+
+__all__ = ["Estimate", "LWEInstance", "estimate_security"]
