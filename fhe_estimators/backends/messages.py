@@ -90,7 +90,10 @@ def program_digest(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for field in fields(ensemble):
         value = getattr(ensemble, field.name)
-        value = value.to_dict() if isinstance(value, Link) else value
+        if isinstance(value, Link):
+            value = value.to_dict()
+        elif field.name == "score_scale" and (value == value[0]).all():
+            value = float(value[0])  # as programs of before there was a scale for each column
         digest.update(field.name.encode())
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return digest.hexdigest()

@@ -60,8 +60,8 @@ class TreeEnsemble:
         Rows are cast to this type before they are compared.
     allow_nan : bool, default=False
         Whether the source model accepts missing values.
-    score_scale : float, default=1.0
-        Integer leaf values are real leaf values times this.
+    score_scale : ndarray of shape (n_scores,), float64, or float, default=1.0
+        Integer leaf values of a score column are real leaf values times this; a float stands for all columns.
     """
 
     n_features: int
@@ -79,9 +79,11 @@ class TreeEnsemble:
     strict: bool = False
     input_dtype: str = "float64"
     allow_nan: bool = False
-    score_scale: float = 1.0
+    score_scale: np.ndarray = 1.0  # type: ignore[assignment]  # a float is broadcast
 
     def __post_init__(self) -> None:
+        scale = np.asarray(self.score_scale, dtype=np.float64)
+        object.__setattr__(self, "score_scale", np.broadcast_to(scale, (self.n_scores,)) if scale.ndim == 0 else scale)
         validate_ensemble(self)
         for field in fields(self):
             array = getattr(self, field.name)
@@ -136,6 +138,23 @@ class TreeEnsemble:
         """Largest number of comparisons on a path from a root to a leaf."""
         return int(self.node_heights().max(initial=0))
 
+    def tree_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest leaf values of each tree.
+
+        Returns
+        -------
+        low : ndarray of shape (n_trees, width)
+            Smallest.
+        high : ndarray of shape (n_trees, width)
+            Largest.
+        """
+        leaves = self.is_leaf[:, None]
+        limits = np.iinfo(self.value.dtype) if self.value.dtype.kind == "i" else np.finfo(self.value.dtype)
+        roots = self.tree_offsets[:-1]
+        low = np.minimum.reduceat(np.where(leaves, self.value, limits.max), roots)
+        high = np.maximum.reduceat(np.where(leaves, self.value, limits.min), roots)
+        return low, high
+
     def score_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Smallest and largest sums of leaf values, base score excluded.
 
@@ -148,10 +167,7 @@ class TreeEnsemble:
         """
         low = np.zeros(self.n_scores, dtype=self.value.dtype)
         high = np.zeros(self.n_scores, dtype=self.value.dtype)
-        leaves = self.is_leaf
-        for tree, column in enumerate(self.tree_columns):
-            nodes = slice(self.tree_offsets[tree], self.tree_offsets[tree + 1])
-            values = self.value[nodes][leaves[nodes]]
-            low[column : column + self.width] += values.min(axis=0)
-            high[column : column + self.width] += values.max(axis=0)
+        columns = self.tree_columns[:, None] + np.arange(self.width)
+        for total, of_trees in zip((low, high), self.tree_bounds(), strict=True):
+            np.add.at(total, columns, of_trees)
         return low, high

@@ -24,6 +24,7 @@ from ._ensemble import TreeEnsemble
 from .links import (
     AverageLink,
     AverageProbabilityLink,
+    AverageRemainderLink,
     ExpLink,
     IdentityLink,
     IsolationLink,
@@ -60,23 +61,25 @@ def _averaged(estimators: list[Any], model: Any, *, is_classifier: bool) -> Tree
     """A tree or a forest: the average of its trees' class probabilities or values."""
     if is_classifier:
         counts = tuple(int(n) for n in np.atleast_1d(model.n_classes_))
-        trees = [_tree(e.tree_, _later_class_probabilities(e.tree_.value, counts)) for e in estimators]
-        link: Link = AverageProbabilityLink(n_trees=len(trees), class_counts=counts)
+        # One column does for two classes; ties of more are kept only if every class has one.
+        first = 1 if max(counts) <= 2 else 0
+        trees = [_tree(e.tree_, _class_probabilities(e.tree_.value, counts, first)) for e in estimators]
+        averaging = AverageRemainderLink if first else AverageProbabilityLink
+        link: Link = averaging(n_trees=len(trees), class_counts=counts)
     else:
         trees = [_tree(e.tree_, e.tree_.value[:, :, 0]) for e in estimators]
         link = AverageLink(n_trees=len(trees))
     return _ensemble(model, trees, np.zeros(trees[0].value.shape[1]), link)
 
 
-def _later_class_probabilities(value: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
-    """Probabilities of the classes 1, 2, ... of each output, shape (n_nodes, sum(counts) - n_outputs).
+def _class_probabilities(value: np.ndarray, counts: tuple[int, ...], first: int) -> np.ndarray:
+    """Probabilities of the classes from ``first`` on of each output, shape (n_nodes, n_columns).
 
-    A column of zeros is kept if every output has a single class.
+    A column of zeros stands for no classes at all.
     """
     proba = value / value.sum(axis=2, keepdims=True)
-    columns = [proba[:, output, 1:n] for output, n in enumerate(counts)]
-    later = np.concatenate(columns, axis=1)
-    return later if later.shape[1] else np.zeros((len(value), 1))
+    found = np.concatenate([proba[:, output, first:n] for output, n in enumerate(counts)], axis=1)
+    return found if found.shape[1] else np.zeros((len(value), 1))
 
 
 @import_model.register(GradientBoostingClassifier)

@@ -71,4 +71,5 @@ def _check_numbers(e: TreeEnsemble) -> None:
     _require(not np.isnan(e.threshold[~leaf]).any(), "a threshold is NaN.")
     _require(bool(np.isfinite(e.value[leaf]).all()), "a leaf value is not finite.")
     _require(bool(np.isfinite(e.base_score).all()), "base_score is not finite.")
-    _require(bool(np.isfinite(e.score_scale) and e.score_scale > 0), "score_scale must be positive.")
+    _require(e.score_scale.shape == (e.n_scores,), "score_scale must have n_scores entries.")
+    _require(bool((np.isfinite(e.score_scale) & (e.score_scale > 0)).all()), "score_scale must be positive.")

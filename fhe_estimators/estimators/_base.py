@@ -14,8 +14,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..backends import Backend, Client, Evaluator, Program, resolve_backend
 from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
-from ..exceptions import NotCompiledError
-from ..quantizers import FeatureQuantizer, resolve_quantizer
+from ..exceptions import NotCompiledError, ParameterSelectionError
+from ..quantizers import WORST_SCORE_ERROR, FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
 from ..utils import check_fhe_mode, get_tags, validate_data
 
@@ -67,6 +67,7 @@ class BaseFHEEstimator(BaseEstimator):
         self._discard_program()
         self.backend_ = self._resolve_backend()
         self._quantize()
+        self._check_precision()
         self.program_: Program = self.backend_.compile(self.quantized_ensemble_, self.quantizer_, verbose=self.verbose)
         return self
 
@@ -163,6 +164,15 @@ class BaseFHEEstimator(BaseEstimator):
 
     def _quantize(self) -> None:
         self.quantized_ensemble_ = self.backend_.quantize(self.ensemble_, self.quantizer_)
+
+    def _check_precision(self) -> None:
+        error = relative_score_error(self.ensemble_, self.quantized_ensemble_)
+        if error > WORST_SCORE_ERROR:
+            raise ParameterSelectionError(
+                f"The {self.backend_.name!r} backend would round leaf values so coarsely that scores may be wrong by "
+                f"{error:.1e} of their range (at most {WORST_SCORE_ERROR:.0e} is accepted). Use fewer trees, targets "
+                "of a smaller range (scale or transform them before training), or another backend."
+            )
 
     def _resolve_backend(self) -> Backend:
         backend = resolve_backend(self.backend)

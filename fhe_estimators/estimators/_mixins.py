@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ..ensembles import TreeEnsemble
-from ..ensembles.links import AverageProbabilityLink, ClassificationLink
+from ..ensembles.links import AverageProbabilityLink, AverageRemainderLink, ClassificationLink
 from ..utils import get_tags
 from ._base import BaseFHEEstimator
 
@@ -157,7 +157,8 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
         if not ensemble.link.is_classifier:
             raise ValueError(f"{type(self).__name__} needs a classifier, got {type(model).__name__}.")
-        if not isinstance(ensemble.link, AverageProbabilityLink) and len(getattr(model, "classes_", (0, 1))) < 2:
+        averages = isinstance(ensemble.link, (AverageProbabilityLink, AverageRemainderLink))
+        if not averages and len(getattr(model, "classes_", (0, 1))) < 2:
             raise ValueError("The training labels hold one class only: boosted trees need at least two classes.")
 
     def __sklearn_tags__(self):

@@ -13,6 +13,12 @@ TARGET_SCORE_ERROR = 1e-5
 #: ... and the one that is accepted when precision is scarce.
 WORST_SCORE_ERROR = 1e-4
 
+#: The midranges of a column's trees are moved into the base score where that makes its sums smaller than this, as a
+#: fraction of what they are. Probabilities, whose midranges gain nothing, stay as they are, and so do their ties.
+_WORTHWHILE = 0.45
+#: Keeps the scale a normal float64.
+_LARGEST_EXPONENT = 1020
+
 
 def score_bits_for(ensemble: TreeEnsemble, score_error: float) -> int:
     """Bits of a sum of leaves for which rounding costs little.
@@ -22,21 +28,31 @@ def score_bits_for(ensemble: TreeEnsemble, score_error: float) -> int:
     ensemble : TreeEnsemble
         Float leaf values.
     score_error : float
-        What the rounding of all leaves may cost at most, as a fraction of the range of a score.
+        What the rounding of all leaves may cost at most, as a fraction of the range of a score; of a link that takes
+        exponentials, as a fraction of the range of its values.
 
     Returns
     -------
     score_bits : int
         For `quantize_leaves`.
     """
-    trees_per_score = np.bincount(ensemble.tree_columns).max()
-    return int(np.ceil(np.log2(trees_per_score / 2 / score_error)))
+    allowed = score_error * _ranges(ensemble)
+    magnitudes = _magnitudes(ensemble, _midranges(ensemble))
+    varying = allowed > 0
+    if not varying.any():
+        return 1
+    n_trees = _sum_by_column(ensemble, np.ones((ensemble.n_trees, ensemble.width)))
+    bits = np.ceil(np.log2(n_trees[varying] / 2) - np.log2(allowed[varying]))
+    return max(1, int((bits + np.ceil(np.log2(magnitudes[varying])) + 1).max()))
 
 
 def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
     """Round leaf values to multiples of a power of two, so that leaf sums need ``score_bits`` bits.
 
-    The scale is a power of two: probabilities and votes of pure leaves stay exact, and so do ties.
+    A power of two keeps probabilities and votes of pure leaves exact, and so their ties. Each output of a regressor
+    has a scale of its own, since outputs may be of any units; the classes of a classifier, which are compared with one
+    another, share one. Where trees' values are far from zero beside their range, the midrange of each tree is moved
+    into the base score, so that precision goes with the range and not with the magnitude.
 
     Parameters
     ----------
@@ -47,21 +63,29 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
 
     Returns
     -------
-    TreeEnsemble
-        With ``value`` of type int64 and ``score_scale`` set.
+    quantized : TreeEnsemble
+        With ``value`` of type int64, and ``score_scale`` and ``base_score`` set.
     """
-    largest = max(float(np.abs(bound).max()) for bound in ensemble.score_bounds())
-    exponent = score_bits - 1 - int(np.ceil(np.log2(largest))) if largest > 0 else 0
-    exponent = min(max(exponent, -1020), 1020)  # keep the scale a normal float64
-    scale = 2.0**exponent
-    values = np.where(ensemble.is_leaf[:, None], ensemble.value, 0.0)
-    return replace(ensemble, value=np.rint(values * scale).astype(np.int64), score_scale=scale)
+    midranges = _midranges(ensemble)
+    magnitudes = _magnitudes(ensemble, midranges)
+    exponents = np.zeros(ensemble.n_scores)
+    positive = magnitudes > 0
+    exponents[positive] = score_bits - 1 - np.ceil(np.log2(magnitudes[positive]))
+    scale = 2.0 ** np.clip(exponents, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+    rounded = _on_grid(ensemble, midranges, scale)
+    values = np.where(ensemble.is_leaf[:, None], ensemble.value - _of_nodes(ensemble, rounded), 0.0)
+    return replace(
+        ensemble,
+        value=np.rint(values * _of_nodes(ensemble, _of_trees(ensemble, scale))).astype(np.int64),
+        base_score=ensemble.base_score + _sum_by_column(ensemble, rounded),
+        score_scale=scale,
+    )
 
 
 def score_error_bound(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> np.ndarray:
     """Largest difference between a float and a quantized score: the rounding of leaves.
 
-    The sum over trees of the largest rounding error of any leaf of the tree.
+    The sum over trees of the largest rounding error of any leaf of the tree, and the rounding of the base score.
 
     Parameters
     ----------
@@ -75,10 +99,87 @@ def score_error_bound(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> np.nda
     bound : ndarray of shape (n_scores,)
         In units of the scores.
     """
-    rounding = np.abs(quantized.value / quantized.score_scale - ensemble.value).max(axis=1)
-    rounding[ensemble.is_leaf == 0] = 0.0
-    per_tree = np.maximum.reduceat(rounding, ensemble.tree_offsets[:-1])
-    bound = np.zeros(ensemble.n_scores)
-    for tree, column in enumerate(ensemble.tree_columns):
-        bound[column : column + ensemble.width] += per_tree[tree]
-    return bound
+    moved = _on_grid(ensemble, _midranges(ensemble), quantized.score_scale)
+    exact = ensemble.value - _of_nodes(ensemble, moved)
+    rounding = np.abs(quantized.value / _of_nodes(quantized, _of_trees(quantized, quantized.score_scale)) - exact)
+    rounding[~ensemble.is_leaf] = 0.0
+    of_trees = np.maximum.reduceat(rounding, ensemble.tree_offsets[:-1])
+    return _sum_by_column(ensemble, of_trees) + _addition_error(ensemble.base_score, _sum_by_column(ensemble, moved))
+
+
+def relative_score_error(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> float:
+    """`score_error_bound` as a fraction of the range of scores, the largest over columns.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        Float leaf values.
+    quantized : TreeEnsemble
+        The same trees, from `quantize_leaves`.
+
+    Returns
+    -------
+    error : float
+        Of a link that takes exponentials, as a fraction of the range of its values; 0 if no score varies.
+    """
+    ranges, bounds = _ranges(ensemble), score_error_bound(ensemble, quantized)
+    varying = ranges > 0
+    return float((bounds[varying] / ranges[varying]).max(initial=0.0))
+
+
+def _ranges(ensemble: TreeEnsemble) -> np.ndarray:
+    """What errors of the scores are relative to, shape (n_scores,)."""
+    low, high = ensemble.score_bounds()
+    ranges = ensemble.link.relevant_ranges(high - low)
+    return np.full_like(ranges, ranges.max()) if ensemble.link.is_classifier else ranges
+
+
+def _magnitudes(ensemble: TreeEnsemble, midranges: np.ndarray) -> np.ndarray:
+    """Largest absolute sum of leaves of each column once midranges are subtracted; of all, for a classifier."""
+    moved = _sum_by_column(ensemble, midranges)
+    low, high = ensemble.score_bounds()
+    largest = np.maximum(np.abs(low - moved), np.abs(high - moved))
+    return np.full_like(largest, largest.max()) if ensemble.link.is_classifier else largest
+
+
+def _midranges(ensemble: TreeEnsemble) -> np.ndarray:
+    """Midrange of each tree's leaves, shape (n_trees, width); 0 in the columns where moving it is not worthwhile."""
+    low, high = ensemble.tree_bounds()
+    midranges = low / 2 + high / 2
+    before = np.maximum(*np.abs(ensemble.score_bounds()))
+    after = _sum_by_column(ensemble, high / 2 - low / 2)
+    return np.where(_of_trees(ensemble, after < _WORTHWHILE * before), midranges, 0.0)
+
+
+def _on_grid(ensemble: TreeEnsemble, midranges: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Midranges as multiples of an integer step, so that rounded leaves stay multiples of one.
+
+    Those of a column that does not vary stay as they are: nothing is left of its leaves.
+    """
+    of_trees = _of_trees(ensemble, scale)
+    varies = _of_trees(ensemble, _magnitudes(ensemble, midranges) > 0)
+    return np.where(varies, np.rint(midranges * of_trees) / of_trees, midranges)
+
+
+def _addition_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What a floating-point addition rounds away (D. Knuth, "The Art of Computer Programming", volume 2, 4.2.2)."""
+    total = a + b
+    of_b = total - a
+    return np.abs((a - (total - of_b)) + (b - of_b))
+
+
+def _of_trees(ensemble: TreeEnsemble, of_columns: np.ndarray) -> np.ndarray:
+    """What belongs to score columns, by tree: shape (n_trees, width)."""
+    return of_columns[ensemble.tree_columns[:, None] + np.arange(ensemble.width)]
+
+
+def _of_nodes(ensemble: TreeEnsemble, of_trees: np.ndarray) -> np.ndarray:
+    """What belongs to trees, by node: shape (n_nodes, width)."""
+    return np.repeat(of_trees, np.diff(ensemble.tree_offsets), axis=0)
+
+
+def _sum_by_column(ensemble: TreeEnsemble, of_trees: np.ndarray) -> np.ndarray:
+    """Sums over trees of what belongs to their columns: shape (n_scores,)."""
+    total = np.zeros(ensemble.n_scores)
+    np.add.at(total, ensemble.tree_columns[:, None] + np.arange(ensemble.width), of_trees)
+    return total

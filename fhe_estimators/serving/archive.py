@@ -31,7 +31,7 @@ class ClientModel:
         Fitted, with ``feature_names_in_`` if the model was trained on named columns.
     link : Link
     base_score : ndarray of shape (n_scores,)
-    score_scale : float
+    score_scale : ndarray of shape (n_scores,)
         Real scores are ``base_score + leaf sums / score_scale``.
     row_checks : dict
         ``dtype`` and ``ensure_all_finite`` of `sklearn.utils.check_array`.
@@ -43,7 +43,7 @@ class ClientModel:
     quantizer: FeatureQuantizer
     link: Link
     base_score: np.ndarray
-    score_scale: float
+    score_scale: np.ndarray
     row_checks: dict[str, Any]
     classes: np.ndarray | list[np.ndarray] | None = None
 
@@ -90,12 +90,12 @@ def save_client_archive(path: str | os.PathLike, model: ClientModel) -> None:
         "quantizer": {"name": model.quantizer.name, "input_dtype": model.quantizer.input_dtype_},
         "feature_names": None if names is None else [str(name) for name in names],
         "link": model.link.to_dict(),
-        "score_scale": model.score_scale,
         "row_checks": model.row_checks,
         "classes": _classes_to_json(model.classes),
     }
     arrays = {
         "base_score": model.base_score,
+        "score_scale": model.score_scale,
         **{f"spec.{name}": array for name, array in model.spec.arrays.items()},
         **{f"quantizer.{name}": array for name, array in model.quantizer.to_arrays().items()},
     }
@@ -118,7 +118,7 @@ def load_client_archive(path: str | os.PathLike) -> ClientModel:
             quantizer,
             link_from_dict(settings["link"]),
             arrays["base_score"],
-            float(settings["score_scale"]),
+            _score_scale(settings, arrays),
             settings["row_checks"],
             _classes_from_json(settings["classes"]),
         )
@@ -133,6 +133,13 @@ def _restored(path: str | os.PathLike, restore: Callable[[], T]) -> T:
         raise  # a missing engine is no fault of the archive
     except (FHEError, KeyError, TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"{path} is not a valid archive of fhe_estimators: {error}") from error
+
+
+def _score_scale(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """A scale for each score; older archives have one for all."""
+    if "score_scale" in arrays:
+        return arrays["score_scale"]
+    return np.full(len(arrays["base_score"]), float(settings["score_scale"]))
 
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -1,16 +1,19 @@
 """Rounding of leaf values."""
 
+from dataclasses import replace
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.ensembles import LEAF, TreeEnsemble
-from fhe_estimators.ensembles.links import IdentityLink
+from fhe_estimators.ensembles import LEAF, TreeEnsemble, evaluate
+from fhe_estimators.ensembles.links import ExpLink, IdentityLink
 from fhe_estimators.quantizers import (
     TARGET_SCORE_ERROR,
     quantize_leaves,
+    relative_score_error,
     score_bits_for,
     score_error_bound,
 )
@@ -55,21 +58,21 @@ def test_sums_fit_the_bits_and_errors_the_bound(values, score_bits):
     low, high = quantized.score_bounds()
     # Every leaf may round by half, hence the slack of one half a tree.
     assert max(abs(low).max(), abs(high).max()) <= 2 ** (score_bits - 1) + len(values) / 2
-    integers = quantized.value.reshape(-1, 3, 1)[:, 1:, 0]
-    error = np.abs(integers / quantized.score_scale - values).max(axis=1).sum()
     bound = score_error_bound(ensemble, quantized)[0]
-    assert error <= bound * (1 + 1e-12) + 1e-300
-    assert bound <= len(values) * 0.5 / quantized.score_scale * (1 + 1e-12) + 1e-300
+    smallest, largest = (q / quantized.score_scale + quantized.base_score for q in quantized.score_bounds())
+    for found, exact in ((smallest, values.min(axis=1).sum()), (largest, values.max(axis=1).sum())):
+        assert abs(found[0] - exact) <= bound + 1e-12 * np.abs(values).sum()
+    assert bound <= len(values) * 0.5 / quantized.score_scale[0] + 1e-12 * np.abs(values).sum()
 
 
 @settings(deadline=None)
 @given(values=leaf_values)
 def test_the_target_error_is_met(values):
     ensemble = forest_of_leaves(values)
-    quantized = quantize_leaves(ensemble, score_bits_for(ensemble, TARGET_SCORE_ERROR) + 1)
-    largest = max(np.abs(bound).max() for bound in ensemble.score_bounds())
-    # Range of scores as [-largest, largest]; one bit is spent on the scale being a power of two.
-    assert score_error_bound(ensemble, quantized)[0] <= 2 * TARGET_SCORE_ERROR * 2 * largest + 1e-280
+    quantized = quantize_leaves(ensemble, score_bits_for(ensemble, TARGET_SCORE_ERROR))
+    low, high = ensemble.score_bounds()
+    floor = 1e-12 * np.abs(values).sum()  # of the additions of this test and of the base score
+    assert score_error_bound(ensemble, quantized)[0] <= TARGET_SCORE_ERROR * (high - low)[0] + floor
 
 
 def test_scale_is_a_power_of_two():
@@ -83,11 +86,42 @@ def test_dyadic_values_stay_exact(values):
     ensemble = forest_of_leaves(np.array(values))
     quantized = quantize_leaves(ensemble, 16)
     assert score_error_bound(ensemble, quantized)[0] == 0.0
-    np.testing.assert_array_equal(quantized.value / quantized.score_scale, ensemble.value)
+    codes = np.array([[0], [1]])
+    quantized = replace(quantized, threshold=quantized.threshold.astype(np.int32))
+    np.testing.assert_array_equal(evaluate(quantized, codes), evaluate(ensemble, codes.astype(float)))
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-300, 1e-30, 1e30, 1e250, 1e300])
 def test_extreme_magnitudes(size):
     quantized = quantize_leaves(forest_of_leaves(np.array([[0.0, size]])), 20)
     assert np.isfinite(quantized.score_scale) and quantized.score_scale > 0
-    np.testing.assert_allclose(quantized.value[2, 0] / quantized.score_scale, size, rtol=1e-5, atol=1e-270)
+    score = quantized.value[2, 0] / quantized.score_scale + quantized.base_score
+    np.testing.assert_allclose(score, size, rtol=1e-5, atol=1e-270)
+
+
+@pytest.mark.parametrize("offset", [0.0, -122.3, 1.7e9, -3e12])
+def test_precision_goes_with_the_range_and_not_with_the_magnitude(offset):
+    rng = np.random.default_rng(0)
+    values = offset / 30 + rng.normal(size=(30, 2))
+    ensemble = forest_of_leaves(values)
+    quantized = quantize_leaves(ensemble, 22)
+    # The leaves themselves are no finer than the spacing of floats at their size.
+    assert relative_score_error(ensemble, quantized) <= 1e-5 + np.spacing(abs(offset))
+    low, high = quantized.score_bounds()
+    assert max(abs(low).max(), abs(high).max()) <= 2**21 + 30
+
+
+def test_a_constant_column_is_exact():
+    ensemble = forest_of_leaves(np.full((7, 2), 1 / 3))
+    quantized = quantize_leaves(ensemble, 12)
+    assert not quantized.value.any()
+    assert quantized.base_score[0] == pytest.approx(7 / 3, rel=1e-15)
+    assert relative_score_error(ensemble, quantized) == 0.0
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (5.0, 6.0), (-30.0, 0.0)])
+def test_errors_of_exponential_links_count_after_the_link(low, high):
+    ensemble = replace(forest_of_leaves(np.array([[low, high]])), link=ExpLink())
+    quantized = quantize_leaves(ensemble, score_bits_for(ensemble, TARGET_SCORE_ERROR))
+    bound = score_error_bound(ensemble, quantized)[0]
+    assert np.exp(high) * np.expm1(bound) <= 1.01 * TARGET_SCORE_ERROR * (np.exp(high) - np.exp(low))

@@ -71,7 +71,7 @@ def compile_program(
 
 
 def _score_bits(ensemble: TreeEnsemble, score_error: float) -> int:
-    return min(max(score_bits_for(ensemble, score_error) + 1, 8), _MAX_SCORE_BITS)
+    return min(max(score_bits_for(ensemble, score_error), 8), _MAX_SCORE_BITS)
 
 
 def _expansions(n_comparisons: int, layout: str) -> list[int]:

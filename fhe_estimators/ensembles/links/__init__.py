@@ -5,7 +5,14 @@ probabilities, the anomaly score of an isolation forest) is applied here, in the
 """
 
 from ._base import Link
-from ._classification import AverageProbabilityLink, ClassificationLink, OneVersusRestLink, SigmoidLink, SoftmaxLink
+from ._classification import (
+    AverageProbabilityLink,
+    AverageRemainderLink,
+    ClassificationLink,
+    OneVersusRestLink,
+    SigmoidLink,
+    SoftmaxLink,
+)
 from ._outliers import IsolationLink
 from ._registry import LINKS, link_from_dict
 from ._regression import AverageLink, ExpitLink, ExpLink, IdentityLink
@@ -14,6 +21,7 @@ __all__ = [
     "LINKS",
     "AverageLink",
     "AverageProbabilityLink",
+    "AverageRemainderLink",
     "ClassificationLink",
     "ExpLink",
     "ExpitLink",

@@ -86,6 +86,22 @@ class Link(ABC):
         """
         return one_column_flat(scores)
 
+    def relevant_ranges(self, score_ranges: np.ndarray) -> np.ndarray:
+        """What errors of scores are judged against.
+
+        Parameters
+        ----------
+        score_ranges : ndarray of shape (n_scores,)
+            Largest less smallest score of each column.
+
+        Returns
+        -------
+        ranges : ndarray of shape (n_scores,)
+            An error of a fraction of this in a score is one of at most that fraction in the range of scores, or of
+            values where a link takes exponentials.
+        """
+        return score_ranges
+
     def to_dict(self) -> dict[str, Any]:
         """The name and parameters, for archives and digests.
 

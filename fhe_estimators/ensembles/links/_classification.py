@@ -142,35 +142,15 @@ class OneVersusRestLink(_ScorePerClassLink):
         return expit(scores / self.divisor)
 
 
-@dataclass(frozen=True)
-class AverageProbabilityLink(ClassificationLink):
-    """Scores are sums of class probabilities over the trees of a forest.
+class _AveragingLink(ClassificationLink):
+    """Scores are sums of class probabilities over the trees of a forest."""
 
-    Parameters
-    ----------
-    n_trees : int, default=1
-        Divisor of the sums.
-    class_counts : tuple of int
-        Number of classes of each output. An output with ``k`` classes owns ``k - 1`` score columns, those of the
-        classes 1 to ``k - 1``: class 0 has what is left.
-    """
-
-    name: ClassVar[str] = "average_proba"
-    n_trees: int = 1
-    class_counts: tuple[int, ...] = ()
+    n_trees: int
+    class_counts: tuple[int, ...]
 
     def __post_init__(self) -> None:
         require_counts("n_trees", (self.n_trees,))
         require_counts("class_counts", self.class_counts)
-
-    def apply(self, scores: np.ndarray) -> np.ndarray:
-        mean = scores / self.n_trees
-        columns, start = [], 0
-        for n_classes in self.class_counts:
-            others = mean[:, start : start + n_classes - 1]
-            columns += [1.0 - others.sum(axis=1, keepdims=True), others]
-            start += n_classes - 1
-        return np.concatenate(columns, axis=1)
 
     def class_indices(self, scores: np.ndarray) -> np.ndarray:
         return np.column_stack([p.argmax(axis=1) for p in self._of_outputs(self.apply(scores))])
@@ -191,3 +171,55 @@ class AverageProbabilityLink(ClassificationLink):
 
     def _of_outputs(self, probabilities: np.ndarray) -> list[np.ndarray]:
         return np.split(probabilities, np.cumsum(self.class_counts)[:-1], axis=1)
+
+
+@dataclass(frozen=True)
+class AverageProbabilityLink(_AveragingLink):
+    """Scores are sums of the probabilities of all classes over the trees of a forest.
+
+    Classes that are tied in a leaf are rounded alike, so they stay tied.
+
+    Parameters
+    ----------
+    n_trees : int, default=1
+        Divisor of the sums.
+    class_counts : tuple of int
+        Number of classes of each output, which has as many score columns.
+    """
+
+    name: ClassVar[str] = "average_probabilities"
+    n_trees: int = 1
+    class_counts: tuple[int, ...] = ()
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        return scores / self.n_trees
+
+
+@dataclass(frozen=True)
+class AverageRemainderLink(_AveragingLink):
+    """As `AverageProbabilityLink`, but the first class of each output has what the others leave of 1.
+
+    It saves a column, and keeps the ties of two classes, whose probabilities are rounded symmetrically. A tie of three
+    classes would be broken: a third, rounded, is not what two of them leave of 1.
+
+    Parameters
+    ----------
+    n_trees : int, default=1
+        Divisor of the sums.
+    class_counts : tuple of int
+        Number of classes of each output. One of ``k`` classes owns ``k - 1`` score columns, those of the classes 1 to
+        ``k - 1``.
+    """
+
+    name: ClassVar[str] = "average_proba"
+    n_trees: int = 1
+    class_counts: tuple[int, ...] = ()
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        mean = scores / self.n_trees
+        columns, start = [], 0
+        for n_classes in self.class_counts:
+            others = mean[:, start : start + n_classes - 1]
+            columns += [1.0 - others.sum(axis=1, keepdims=True), others]
+            start += n_classes - 1
+        return np.concatenate(columns, axis=1)

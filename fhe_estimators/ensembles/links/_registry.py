@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from ._base import Link
-from ._classification import AverageProbabilityLink, OneVersusRestLink, SigmoidLink, SoftmaxLink
+from ._classification import AverageProbabilityLink, AverageRemainderLink, OneVersusRestLink, SigmoidLink, SoftmaxLink
 from ._outliers import IsolationLink
 from ._regression import AverageLink, ExpitLink, ExpLink, IdentityLink
 
@@ -22,6 +22,7 @@ LINKS: dict[str, type[Link]] = {
         SoftmaxLink,
         OneVersusRestLink,
         AverageProbabilityLink,
+        AverageRemainderLink,
         IsolationLink,
     )
 }

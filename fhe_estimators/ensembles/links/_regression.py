@@ -37,6 +37,10 @@ class ExpLink(_RegressionLink):
     def apply(self, scores: np.ndarray) -> np.ndarray:
         return np.exp(scores)
 
+    def relevant_ranges(self, score_ranges: np.ndarray) -> np.ndarray:
+        # An error e moves the largest value by e exp(high), and values range over exp(high) - exp(low).
+        return -np.expm1(-score_ranges)
+
 
 @dataclass(frozen=True)
 class ExpitLink(_RegressionLink):
