@@ -8,8 +8,7 @@ import pytest
 
 import fhe_estimators
 from fhe_estimators import exceptions
-
-from .public_api import PUBLIC, is_documented_by_docstring
+from tests.docs.public_api import PUBLIC, is_documented_by_docstring
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "api.rst").read_text()
 #: Entries of autosummary tables.

@@ -11,7 +11,7 @@ pytest.importorskip("numpydoc")
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import ERROR_MSGS, validate
 
-from .public_api import CALLABLES, MEMBERS, OBJECTS
+from tests.docs.public_api import CALLABLES, MEMBERS, OBJECTS
 
 # Left out: sections that not everything needs (extended summary, see also; examples are tested below); summaries that
 # begin with a verb, since what only computes a value is named by a noun (as ruff's D401, which the project leaves

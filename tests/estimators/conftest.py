@@ -1,27 +1,10 @@
-"""Small data sets and the estimators under test."""
-
-import importlib.util
+"""Small data sets for the estimators under test."""
 
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification, make_regression
 
-from fhe_estimators import estimators as module
-
-#: Backends whose libraries are installed; every mode test runs over them.
-BACKENDS = ["clear"] + (["ckks"] if importlib.util.find_spec("tenseal") else [])
-CLASSIFIERS = [getattr(module, name) for name in module.__all__ if name.endswith("Classifier")]
-REGRESSORS = [getattr(module, name) for name in module.__all__ if name.endswith("Regressor")]
-ESTIMATORS = [*CLASSIFIERS, *REGRESSORS, module.FHEIsolationForest]
-
-
-def small(estimator_class, **params):
-    """An estimator that trains and compiles fast: at most 4 trees of depth 2."""
-    known = estimator_class().get_params()
-    wanted = {"n_estimators": 4, "max_depth": 2, "max_samples": 8, "random_state": 0, "backend": "clear"}
-    if estimator_class is not module.FHEIsolationForest:
-        wanted.pop("max_samples")
-    return estimator_class(**{**{k: v for k, v in wanted.items() if k in known}, **params})
+from tests.estimators.models import REGRESSORS
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import BACKENDS, CLASSIFIERS, ESTIMATORS, REGRESSORS, small
 
 from fhe_estimators import estimators as module
 from fhe_estimators.ensembles import evaluate
 from fhe_estimators.quantizers import score_error_bound
+from tests.estimators.models import BACKENDS, CLASSIFIERS, ESTIMATORS, REGRESSORS, small
 
 QUANTIZERS = ["threshold", "uniform", "quantile"]
 #: Everything that returns numbers for rows.

@@ -7,10 +7,10 @@ import pickle
 import joblib
 import numpy as np
 import pytest
-from conftest import BACKENDS, ESTIMATORS, small
 from sklearn.base import clone
 
 from fhe_estimators import estimators as module
+from tests.estimators.models import BACKENDS, ESTIMATORS, small
 
 
 def joblib_round_trip(estimator):

@@ -11,8 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.backends.lwe import LWEBackend
 from fhe_estimators.exceptions import NonFiniteError, UnsupportedModelError
-
-from .conftest import make_model
+from tests.lora.models import make_model
 
 SETTINGS = {"max_length": 16, "learning_rate": 1e-2, "epochs": 2}
 

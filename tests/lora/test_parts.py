@@ -20,8 +20,7 @@ from fhe_estimators.lora.client.loading import load_model
 from fhe_estimators.lora.client.split_model import compile_model
 from fhe_estimators.lora.worker.checkpoint_part import block_selector, load_worker_part
 from fhe_estimators.quantizers.linear import resolve_linear_quantizer
-
-from .conftest import make_model
+from tests.lora.models import make_model
 
 SETTINGS = {"max_length": 16, "learning_rate": 1e-2, "max_steps": 3}
 

@@ -9,8 +9,7 @@ from fhe_estimators.backends.lwe._limbs import from_limbs, multiply_ciphertexts,
 from fhe_estimators.backends.lwe._randomness import public_matrix, ternary_secret
 from fhe_estimators.backends.lwe.client.kernels import CompiledKernels, TorchKernels
 from fhe_estimators.backends.lwe.client.transform import NegacyclicTransform
-
-from . import reference
+from tests.backends.lwe import reference
 
 SEED, SECRET_KEY, NOISE_KEY = (bytes([i]) * 32 for i in (1, 2, 3))
 
