@@ -1,12 +1,14 @@
-"""Boosters, as XGBoost's and LightGBM's own files hold them, as fitted estimators."""
+"""Boosters, as XGBoost's and LightGBM's own files hold them, as fitted estimators that predict as the boosters do."""
 
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 
@@ -21,37 +23,47 @@ def as_estimator(model: Any) -> Any:
     Returns
     -------
     estimator : estimator
-        An estimator as it is; a booster inside a classifier or regressor, as its objective says.
+        An estimator as it is; a booster inside a classifier or regressor, as its objective says, which predicts what
+        the booster's own ``predict`` does.
     """
     library = type(model).__module__.partition(".")[0]
     if type(model).__name__ != "Booster" or library not in ("xgboost", "lightgbm"):
         return model
-    if library == "lightgbm":  # whose estimators cannot load a booster
+    if library == "lightgbm":
         is_classifier = model.dump_model().get("objective", "").startswith(("binary", "multiclass"))
         return LightGBMBoosterClassifier(model) if is_classifier else LightGBMBoosterRegressor(model)
-    xgboost = import_module("xgboost")
     objective = json.loads(model.save_config())["learner"]["objective"]["name"]
-    estimator = xgboost.XGBClassifier() if objective.startswith(("binary:", "multi:")) else xgboost.XGBRegressor()
-    estimator.load_model(model.save_raw("ubj"))
-    return estimator
+    is_classifier = objective.startswith(("binary:", "multi:"))
+    return XGBoostBoosterClassifier(model) if is_classifier else XGBoostBoosterRegressor(model)
 
 
-class _LightGBMBooster(BaseEstimator):
-    """A LightGBM booster as an estimator; `booster_` has the name that it has in LightGBM's own ones."""
+class BoosterEstimator(BaseEstimator):
+    """A booster as an estimator.
+
+    Parameters
+    ----------
+    booster : Booster
+        Trained.
+    """
+
+    #: The library's own estimators, which can be trained.
+    _trainable: str
 
     def __init__(self, booster: Any):
         self.booster = booster
 
     @property
-    def booster_(self) -> Any:
-        return self.booster
-
-    @property
+    @abstractmethod
     def n_features_in_(self) -> int:
-        return self.booster.num_feature()
+        """Number of features."""
 
-    def fit(self, X: Any, y: Any) -> _LightGBMBooster:
-        raise TypeError("A booster is not trained again: pass an unfitted LGBMClassifier or LGBMRegressor instead.")
+    @abstractmethod
+    def _booster_predict(self, X: Any) -> np.ndarray:
+        """What the booster's own ``predict`` returns."""
+
+    def fit(self, X: Any, y: Any) -> BoosterEstimator:
+        """Refuse: a booster is trained already."""
+        raise TypeError(f"A booster is not trained again: pass an unfitted {self._trainable} instead.")
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -62,23 +74,93 @@ class _LightGBMBooster(BaseEstimator):
         return tags
 
 
-class LightGBMBoosterClassifier(ClassifierMixin, _LightGBMBooster):
+class _BoosterClassifier(ClassifierMixin, BoosterEstimator):
     """Labels are 0, 1, ...: a booster knows no others."""
 
     @property
+    @abstractmethod
+    def _n_classes(self) -> int:
+        """At least 2."""
+
+    @property
     def classes_(self) -> np.ndarray:
-        return np.arange(max(2, self.booster.num_model_per_iteration()))
+        return np.arange(self._n_classes)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        probabilities = np.asarray(self.booster.predict(X))
+        probabilities = self._booster_predict(X)
         return probabilities if probabilities.ndim == 2 else np.column_stack([1 - probabilities, probabilities])
 
     def predict(self, X: Any) -> np.ndarray:
         return self.predict_proba(X).argmax(axis=1)
 
 
-class LightGBMBoosterRegressor(RegressorMixin, _LightGBMBooster):
+class _BoosterRegressor(RegressorMixin, BoosterEstimator):
     """Predicts what the booster does."""
 
     def predict(self, X: Any) -> np.ndarray:
+        return self._booster_predict(X)
+
+
+class _LightGBMBooster(BoosterEstimator):
+    _trainable = "LGBMClassifier or LGBMRegressor"
+
+    @property
+    def booster_(self) -> Any:
+        """The booster, by the name that it has in LightGBM's own estimators."""
+        return self.booster
+
+    @property
+    def n_features_in_(self) -> int:
+        return self.booster.num_feature()
+
+    @property
+    def _n_classes(self) -> int:
+        return max(2, self.booster.num_model_per_iteration())
+
+    def _booster_predict(self, X: Any) -> np.ndarray:
         return np.asarray(self.booster.predict(X))
+
+
+class LightGBMBoosterClassifier(_LightGBMBooster, _BoosterClassifier):
+    """A LightGBM booster with a binary or multi-class objective."""
+
+
+class LightGBMBoosterRegressor(_LightGBMBooster, _BoosterRegressor):
+    """A LightGBM booster with any other objective."""
+
+
+class _XGBoostBooster(BoosterEstimator):
+    _trainable = "XGBClassifier or XGBRegressor"
+    #: A booster does not know which value its training data had for missing ones.
+    missing = np.nan
+
+    def get_booster(self) -> Any:
+        """The booster, by the name that it has in XGBoost's own estimators."""
+        return self.booster
+
+    @property
+    def n_features_in_(self) -> int:
+        return self.booster.num_features()
+
+    @property
+    def _n_classes(self) -> int:
+        return max(2, int(json.loads(self.booster.save_config())["learner"]["learner_model_param"]["num_class"]))
+
+    @property
+    def _objective(self) -> str:
+        return json.loads(self.booster.save_config())["learner"]["objective"]["name"]
+
+    def _booster_predict(self, X: Any) -> np.ndarray:
+        names = None if hasattr(X, "columns") else self.booster.feature_names
+        rows = import_module("xgboost").DMatrix(X, feature_names=names)
+        if self._objective == "multi:softmax":  # predicts labels instead of probabilities
+            return softmax(self.booster.predict(rows, output_margin=True, validate_features=False), axis=1)
+        return np.asarray(self.booster.predict(rows, validate_features=False))
+
+
+class XGBoostBoosterClassifier(_XGBoostBooster, _BoosterClassifier):
+    """An XGBoost booster with a binary or multi-class objective."""
+
+
+class XGBoostBoosterRegressor(_XGBoostBooster, _BoosterRegressor):
+    """An XGBoost booster with any other objective."""

@@ -39,6 +39,11 @@ def import_model(model: Any) -> TreeEnsemble:
         raise UnsupportedModelError(
             f"{type(model).__name__} is not a scikit-learn-style LightGBM model: use LGBMClassifier or LGBMRegressor."
         )
+    if getattr(model.booster_, "pandas_categorical", None):
+        raise UnsupportedModelError(
+            "The LightGBM model was trained on columns of pandas categories, which it turns into numbers of its own: "
+            "encode them as numbers before training (OrdinalEncoder or OneHotEncoder)."
+        )
     dump = model.booster_.dump_model()
     n_scores = int(dump["num_tree_per_iteration"])
     trees = [_tree(info["tree_structure"], i % n_scores) for i, info in enumerate(dump["tree_info"])]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logit
+from sklearn.base import is_classifier
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
@@ -47,6 +48,8 @@ def import_model(model: Any) -> TreeEnsemble:
     if objective not in _OBJECTIVES:
         raise UnsupportedModelError(f"objective={objective!r} is not supported: use one of {sorted(_OBJECTIVES)}.")
     link, to_margin = _OBJECTIVES[objective]
+    if link is SigmoidLink and not is_classifier(model):
+        link = ExpitLink  # a regressor predicts the probability of the second class
     trees = _trees(learner["gradient_booster"], learner["learner_model_param"], _n_rounds(model))
     n_scores = _n_scores(learner["learner_model_param"])
     if link is SigmoidLink and n_scores > 1:

@@ -8,8 +8,9 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import UnsupportedModelError
-from ._boosters import as_estimator
+from ._boosters import BoosterEstimator, as_estimator
 from ._ensemble import TreeEnsemble
+from ._known_predictions import check_predictions_are_known
 
 #: Top-level package that defines a model's class -> our module that reads it. The library itself is
 #: never imported to find out: a model of that library can only exist if it is.
@@ -57,11 +58,12 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
     True
     """
     model = as_estimator(model)
-    source = getattr(model, "booster_", model)  # LightGBM's, or our own around a booster of LightGBM's
+    source = model.booster if isinstance(model, BoosterEstimator) else model
     for cls in type(source).__mro__:
         module = _MODULES.get(cls.__module__.partition(".")[0])
         if module is not None and cls.__name__ != "BaseEstimator" and not cls.__name__.endswith("Mixin"):
             check_is_fitted(model)
+            check_predictions_are_known(model)
             return import_module(f".{module}", __package__).import_model(model)
     raise UnsupportedModelError(
         f"Cannot import a {type(model).__name__}: use a fitted tree model of scikit-learn, XGBoost or LightGBM."

@@ -14,6 +14,7 @@ from ..ensembles.links import ClassificationLink
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ..utils import validate_data
 from ._base import BaseFHEEstimator
+from ._import_check import check_import
 from ._mixins import FHEClassifierMixin, FHERegressorMixin
 
 #: Depth of the tree that is trained when no estimator is given: depth costs under encryption.
@@ -72,6 +73,7 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
             )
         self._adopt(fitted_model, quantizer, self._resolve_backend())
         self._take_over_names(fitted_model, X)
+        check_import(fitted_model, self.ensemble_, X)
         return self
 
     def _take_over_names(self, fitted_model: Any, X: Any) -> None:

@@ -1,0 +1,116 @@
+"""A check of every imported model: its own predictions beside those of the trees that were read from it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+from ..ensembles import TreeEnsemble, evaluate
+from ..exceptions import UnsupportedModelError
+
+#: Samples that are made from thresholds, and those that are taken from the user's.
+_N_SAMPLES = 256
+#: Accepted differences: of the range of predictions, and of the largest one for sums in float32 (XGBoost) and float64.
+_OF_RANGE, _OF_FLOAT32, _OF_FLOAT64 = 1e-4, 1e-5, 1e-9
+
+
+def check_import(model: Any, ensemble: TreeEnsemble, X: Any = None) -> None:
+    """Compare a model's own predictions with its trees' on samples around the thresholds, and on the user's.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted, as the user brought it.
+    ensemble : TreeEnsemble
+        What was imported of it, in floats.
+    X : array-like of shape (n_samples, n_features), default=None
+        Samples of the user's; the first few hundred are compared as well.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If a prediction differs; the message names the first such sample and both predictions.
+    """
+    if type(model).__module__.startswith("concrete."):
+        return  # Concrete ML rounds leaves to a few bits; they are taken over before that
+    _compare(model, ensemble, samples_around_thresholds(ensemble), "a sample made from its thresholds")
+    if X is not None:
+        _compare(model, ensemble, _safe_indexing(X, np.arange(min(_N_SAMPLES, _num_samples(X)))), "X")
+
+
+def samples_around_thresholds(ensemble: TreeEnsemble, n_samples: int = _N_SAMPLES) -> np.ndarray:
+    """Samples whose values are thresholds, their neighbours among floats, and missing ones where the model takes them.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        In floats.
+    n_samples : int, default=256
+        Number of samples.
+
+    Returns
+    -------
+    samples : ndarray of shape (n_samples, n_features), float64
+        The same for the same ensemble.
+    """
+    random = np.random.default_rng(0)
+    inner = ~ensemble.is_leaf
+    samples = np.zeros((n_samples, ensemble.n_features))
+    for feature in np.unique(ensemble.feature[inner]):
+        thresholds = np.unique(ensemble.threshold[inner & (ensemble.feature == feature)])
+        thresholds = thresholds[np.isfinite(thresholds)].astype(ensemble.input_dtype)
+        if len(thresholds) == 0:
+            continue
+        below, above = (np.nextafter(thresholds, thresholds.dtype.type(side)) for side in (-np.inf, np.inf))
+        candidates = np.concatenate([below, thresholds, above, thresholds[1:] / 2 + thresholds[:-1] / 2])
+        samples[:, feature] = random.choice(candidates[np.isfinite(candidates)], n_samples)
+    if ensemble.allow_nan:
+        samples[random.random(samples.shape) < 0.1] = np.nan
+    return samples
+
+
+def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> None:
+    ours, theirs = _predictions_of_trees(ensemble, samples), _predictions_of_model(model, samples, ensemble)
+    if ours.shape != theirs.shape:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} predicts arrays of shape {theirs.shape}, its trees of shape {ours.shape}: it "
+            "computes something else than the sum of its trees."
+        )
+    rounding = _OF_FLOAT32 if ensemble.strict else _OF_FLOAT64
+    limit = _OF_RANGE * np.ptp(theirs, axis=0) + rounding * np.abs(theirs).max(axis=0)
+    wrong = np.flatnonzero((np.abs(ours - theirs) > limit).any(axis=1))
+    if len(wrong):
+        first = int(wrong[0])
+        raise UnsupportedModelError(
+            f"The trees of this {type(model).__name__} do not predict what it predicts itself, for {len(wrong)} of "
+            f"{len(ours)} samples. The first is row {first} of {source}: the model predicts "
+            f"{theirs[first].tolist()}, its trees {ours[first].tolist()}. Please report this as a bug."
+        )
+
+
+def _predictions_of_trees(ensemble: TreeEnsemble, samples: Any) -> np.ndarray:
+    values = np.asarray(samples, dtype=np.float64)
+    link = ensemble.link
+    scores = evaluate(ensemble, values)
+    return _columns(link.apply(scores))
+
+
+def _predictions_of_model(model: Any, samples: Any, ensemble: TreeEnsemble) -> np.ndarray:
+    link = ensemble.link
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of feature names, which samples made from thresholds have not
+        if link.is_outlier_detector:
+            return _columns(model.decision_function(samples))
+        if not link.is_classifier:
+            return _columns(model.predict(samples))
+        probabilities = model.predict_proba(samples)
+    return np.hstack(probabilities) if isinstance(probabilities, list) else np.asarray(probabilities)
+
+
+def _columns(values: Any) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    return values[:, None] if values.ndim == 1 else values
