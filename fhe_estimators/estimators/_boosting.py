@@ -36,6 +36,7 @@ _LIBRARIES = {
         settings={"early_stopping": False},
     ),
 }
+_LIBRARIES["scikit-learn"] = _LIBRARIES["sklearn"]
 
 _TRAINING_PARAMETERS = ("n_estimators", "max_depth", "learning_rate", "random_state", "n_jobs")
 
@@ -108,7 +109,7 @@ class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):
     ----------
     n_estimators : int, default=50
         Boosting rounds; with more than two classes each round trains a tree a class.
-    library : {"xgboost", "lightgbm", "sklearn"}, default="xgboost"
+    library : {"xgboost", "lightgbm", "sklearn", "scikit-learn"}, default="xgboost"
         What trains the trees: ``XGBClassifier``, ``LGBMClassifier`` or
         ``HistGradientBoostingClassifier`` (without early stopping). All of them accept NaN.
     max_depth : int or None, default=3
@@ -152,7 +153,7 @@ class FHEGradientBoostingRegressor(FHERegressorMixin, _GradientBoosting):
     ----------
     n_estimators : int, default=50
         Boosting rounds.
-    library : {"xgboost", "lightgbm", "sklearn"}, default="xgboost"
+    library : {"xgboost", "lightgbm", "sklearn", "scikit-learn"}, default="xgboost"
         What trains the trees: ``XGBRegressor``, ``LGBMRegressor`` or
         ``HistGradientBoostingRegressor`` (without early stopping). All of them accept NaN.
     max_depth : int or None, default=3

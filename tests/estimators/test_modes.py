@@ -64,6 +64,15 @@ def test_values_are_those_of_the_source(estimator_class, regression):
     np.testing.assert_allclose(reg.predict(X), reg.estimator_.predict(X), atol=1e-4 * np.ptp(y))
 
 
+def test_scikit_learn_has_two_names(classification):
+    X, y = classification
+    first, second = (
+        small(module.FHEGradientBoosting, library=library).fit(X, y) for library in ("sklearn", "scikit-learn")
+    )
+    assert type(first.estimator_) is type(second.estimator_)
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm", "sklearn"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_boosting_libraries(library, n_classes, classification):
