@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
+from ..exceptions import NotCompiledError
 from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
 from ._settings import check_settings
@@ -21,6 +22,7 @@ from .client.http import HTTPWorker
 from .client.loading import is_split, load_model, set_head
 from .client.split_model import CompiledModel, calibrate, compile_model
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
+from .model.quiet import quiet_libraries
 from .training.inference import continuations, mean_loss, probabilities
 from .training.loop import TrainingPlan, train
 from .training.text import batches, encode_labels, pieces, predictable_pieces, tokenize
@@ -176,8 +178,9 @@ class HELoRAFineTuner(BaseEstimator):
         """
         check_settings(self)
         backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
-        model = load_model(self.model, self.task)
-        self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
+        with quiet_libraries(self.verbose):
+            model = load_model(self.model, self.task)
+            self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
         self.pad_token_ = pad_token(model, self.tokenizer_)
 
         def progress(items: Any) -> Any:
@@ -225,7 +228,8 @@ class HELoRAFineTuner(BaseEstimator):
             torch.manual_seed(seed)
             if self.task == SEQUENCE_CLASSIFICATION:
                 set_head(self.program_.model, len(self.classes_), self.pad_token_)
-            model = add_adapters(self.program_.model, self)
+            with quiet_libraries(self.verbose):
+                model = add_adapters(self.program_.model, self)
             plan = TrainingPlan(
                 sequences=sequences,
                 labels=labels,
@@ -237,19 +241,26 @@ class HELoRAFineTuner(BaseEstimator):
                 learning_rate=self.learning_rate,
                 seed=seed,
             )
-            self.history_ = train(
-                model,
-                plan,
-                self.program_.costs,
-                checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
-                checkpoint_steps=self.checkpoint_steps,
-                verbose=self.verbose,
-            )
+            try:
+                self.history_ = train(
+                    model,
+                    plan,
+                    self.program_.costs,
+                    checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
+                    checkpoint_steps=self.checkpoint_steps,
+                    verbose=self.verbose,
+                )
+            except BaseException:
+                model.eval().unload()  # the base model answers until the next fit, without half-trained adapters
+                raise
         self.model_ = model.eval()
         return self
 
     def predict(self, X: Any, fhe: str | None = None) -> np.ndarray:
         """Labels of texts; for language models, the most probable next token id of each.
+
+        Language models answer before `fit`, too: `compile` suffices to ask the base model. The same holds for
+        `predict_proba`, `score`, `perplexity` and `generate`.
 
         Parameters
         ----------
@@ -281,13 +292,11 @@ class HELoRAFineTuner(BaseEstimator):
         probabilities : ndarray of shape (n_texts, n_classes) or (n_texts, vocabulary size)
             Rows sum to 1.
         """
-        self._use(fhe)
+        model = self._use(fhe)
         causal = self.task == CAUSAL_LM
         kept = slice(-self.max_length, None) if causal else slice(self.max_length)
         sequences = [ids[kept] for ids in self._tokenize(X)]
-        return probabilities(
-            self.model_, sequences, self.pad_token_, self.batch_size, next_token=causal, device=self.device
-        )
+        return probabilities(model, sequences, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
 
     def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
         """Accuracy for classification; minus the mean loss of a token for language models (greater is better).
@@ -315,6 +324,8 @@ class HELoRAFineTuner(BaseEstimator):
     def perplexity(self, X: Any, fhe: str | None = None) -> float:
         """Exponential of the mean loss of a token of texts.
 
+        After `compile` and before `fit`, that of the base model with quantized weights.
+
         Parameters
         ----------
         X : sequence of texts or of token ids
@@ -329,9 +340,9 @@ class HELoRAFineTuner(BaseEstimator):
         """
         if self.task != CAUSAL_LM:
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
-        self._use(fhe)
+        model = self._use(fhe)
         sequences = pieces(self._tokenize(X), self.max_length)
-        return math.exp(mean_loss(self.model_, sequences, self.pad_token_, self.batch_size))
+        return math.exp(mean_loss(model, sequences, self.pad_token_, self.batch_size))
 
     def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
         """Continuations of prompts, greedily unless ``options`` say otherwise.
@@ -354,9 +365,9 @@ class HELoRAFineTuner(BaseEstimator):
         """
         if self.task != CAUSAL_LM:
             raise ValueError("generate is defined for task='causal-lm' only.")
-        self._use(fhe)
+        model = self._use(fhe)
         settings = {"max_new_tokens": max_new_tokens, "pad_token_id": self.pad_token_, **options}
-        found = continuations(self.model_, self._tokenize(prompts), device=self.device, **settings)
+        found = continuations(model, self._tokenize(prompts), device=self.device, **settings)
         if self.tokenizer_ is None:
             return found
         return [self.tokenizer_.decode(ids, skip_special_tokens=True) for ids in found]
@@ -372,9 +383,17 @@ class HELoRAFineTuner(BaseEstimator):
         check_is_fitted(self, "model_")
         save_adapter(self.model_, Path(path))
 
-    def _use(self, fhe: str | None) -> None:
-        check_is_fitted(self, "model_")
+    def _use(self, fhe: str | None) -> Any:
+        """The model to ask: the fine-tuned one, or before `fit` the base model, which can answer for itself."""
+        if not hasattr(self, "program_"):
+            raise NotCompiledError(
+                "This HELoRAFineTuner is neither compiled nor fitted. Call compile() to ask the base model, or fit(X) "
+                "to fine-tune it first."
+            )
+        if self.task == SEQUENCE_CLASSIFICATION:
+            check_is_fitted(self, "model_")  # the base model has no head for the classes
         self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
+        return getattr(self, "model_", self.program_.model)
 
     def _workers(self) -> list[Any] | None:
         if self.workers is None:

@@ -1,12 +1,15 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import are_progress_bars_disabled
 from peft import PeftModel
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from transformers.utils import logging
 
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.backends.lwe import LWEBackend
@@ -249,3 +252,72 @@ class TestBadInput:
             pytest.raises(NonFiniteError, match="lower learning_rate"),
         ):
             tuner.fit([[5, 6, 7]] * 10, fhe="execute")
+
+
+def test_a_language_model_can_be_asked_before_it_is_fitted(llama, sequences):
+    tuner = HELoRAFineTuner(llama, **SETTINGS)
+    for question in (tuner.perplexity, tuner.predict, tuner.predict_proba, tuner.generate):
+        with pytest.raises(NotFittedError, match=r"Call compile\(\) to ask the base model, or fit\(X\)"):
+            question(sequences)
+    base = tuner.compile().perplexity(sequences)
+    with torch.no_grad():
+        ids = torch.tensor(sequences)
+        assert base == pytest.approx(float(llama(ids, labels=ids).loss.exp()), rel=0.01)
+    assert tuner.perplexity(sequences, fhe="execute") == pytest.approx(base, rel=0.01)
+    assert tuner.score(sequences) == pytest.approx(-np.log(base))
+    assert tuner.predict(sequences).shape == (24,) and len(tuner.generate(sequences[:1], max_new_tokens=2)[0]) == 2
+    with pytest.raises(NotFittedError):
+        tuner.save_adapter("nowhere")
+
+    after = tuner.fit(sequences, fhe="disable").perplexity(sequences)
+    assert after < 0.9 * base
+    with tuner.model_.disable_adapter():
+        assert tuner.perplexity(sequences) == pytest.approx(base)
+    assert tuner.compile().perplexity(sequences) == pytest.approx(base)
+
+
+def test_a_classifier_has_no_answers_before_it_is_fitted(llama, sequences):
+    tuner = HELoRAFineTuner(llama, task="sequence-classification", **SETTINGS).compile()
+    with pytest.raises(NotFittedError):
+        tuner.predict(sequences)
+
+
+def test_an_interrupted_fit_leaves_the_base_model(llama, sequences, monkeypatch):
+    tuner = HELoRAFineTuner(llama, **SETTINGS).compile()
+    base = tuner.perplexity(sequences)
+    take_step, steps = torch.optim.AdamW.step, []
+
+    def interrupted(optimizer):
+        steps.append(take_step(optimizer))
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tuner.fit(sequences, fhe="disable")
+    assert tuner.perplexity(sequences) == base and not tuner.program_.model.training
+    uninterrupted = HELoRAFineTuner(llama, **SETTINGS).fit(sequences, fhe="disable")
+    assert losses(tuner.fit(sequences, fhe="disable")).tolist() == losses(uninterrupted).tolist()
+
+
+@pytest.mark.parametrize("bars", [True, False])
+def test_quiet_unless_verbose(bars, llama, sequences, tmp_path, capfd):
+    llama.save_pretrained(tmp_path / "model")
+    (logging.enable_progress_bar if bars else logging.disable_progress_bar)()
+    capfd.readouterr()
+    try:
+        filters = list(warnings.filters)
+        for task, y in (("causal-lm", None), ("sequence-classification", [0, 1] * 12)):
+            tuner = HELoRAFineTuner(tmp_path / "model", task=task, max_steps=1, **SETTINGS)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                tuner.compile().fit(sequences, y, fhe="execute").predict(sequences)
+                tuner.save_adapter(tmp_path / "adapter")
+        assert capfd.readouterr() == ("", "")
+        assert logging.is_progress_bar_enabled() == bars == (not are_progress_bars_disabled())
+        assert warnings.filters == filters
+        tuner.set_params(verbose=1).compile()
+        assert ("Loading weights" in capfd.readouterr().err) == bars
+    finally:
+        logging.enable_progress_bar()
