@@ -6,11 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from fhe_estimators import HELoRAFineTuner
+from fhe_estimators.datasets import fetch_smollm2
 from fhe_estimators.lora.client.loading import load_model
 from fhe_estimators.lora.costs import Costs
 from fhe_estimators.lora.model.loading import load_tokenizer, pad_token
-
-from .data._language import smollm2_folder
 
 
 class Float32LoRA(HELoRAFineTuner):
@@ -28,4 +27,4 @@ class Float32LoRA(HELoRAFineTuner):
 def fine_tuner(mode: str, **settings: Any) -> tuple[HELoRAFineTuner, str]:
     """A fine-tuner of SmolLM2, and what to pass to `fit` as ``fhe``; mode ``"float32"`` is PEFT alone."""
     kind, fhe = (Float32LoRA, "disable") if mode == "float32" else (HELoRAFineTuner, mode)
-    return kind(str(smollm2_folder()), **settings), fhe
+    return kind(str(fetch_smollm2()), **settings), fhe

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .data._language import smollm2_folder
+from fhe_estimators.datasets import fetch_smollm2
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def smollm2_apart() -> Iterator[tuple[Path, Any]]:
     from fhe_estimators.exceptions import WorkerError
     from fhe_estimators.lora import HTTPWorker
 
-    model = smollm2_folder()
+    model = fetch_smollm2()
     parts = model.with_name("SmolLM2-135M-Instruct-parts")
     command = [sys.executable, "-m", "fhe_estimators"]
     if not parts.exists():

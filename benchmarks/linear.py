@@ -129,9 +129,11 @@ def real_activations() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Inputs and weights of the layers of two blocks of SmolLM2 on text."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from .data._language import jargon_file, smollm2_folder
+    from fhe_estimators.datasets import fetch_smollm2
 
-    folder = smollm2_folder()
+    from .data._language import jargon_file
+
+    folder = fetch_smollm2()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(" ".join(jargon_file()[:30]), return_tensors="pt")["input_ids"][:, :1024]

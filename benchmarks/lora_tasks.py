@@ -41,9 +41,9 @@ def code(mode: str, steps: int, weight_quantizer: str = "int8", held_out_files: 
 
 def spam(mode: str, steps: int, held_out_mails: int = 200) -> dict[str, Any]:
     """Accuracy on held-out mails of a classifier fine-tuned on others; before, that of the larger class."""
-    from .data._language import spam_assassin
+    from fhe_estimators.datasets import fetch_spam_assassin
 
-    texts, labels = spam_assassin()
+    texts, labels = fetch_spam_assassin(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(texts))
     texts, labels = [texts[i][:2000] for i in order], labels[order]
     tuner, fhe = fine_tuner(

@@ -31,6 +31,10 @@ class BackendNotAvailableError(FHEError, ImportError):
     """An optional library is missing; the message names the extra that installs it."""
 
 
+class DownloadError(FHEError, OSError):
+    """A data set for examples is not there and cannot be fetched; the message says from where, and why."""
+
+
 class ProtocolError(FHEError, ValueError):
     """A message or archive is malformed, truncated, tampered with or of a foreign version."""
 

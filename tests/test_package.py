@@ -36,7 +36,7 @@ def test_errors_are_those_scikit_learn_users_catch():
     for error in errors:
         if error.__module__ == exceptions.__name__ and error is not exceptions.FHEError:
             assert issubclass(error, exceptions.FHEError)
-            assert issubclass(error, (ValueError, ImportError, RuntimeError))
+            assert issubclass(error, (ValueError, ImportError, OSError, RuntimeError))
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/quick_start.rst"])

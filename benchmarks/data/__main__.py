@@ -7,22 +7,28 @@ import time
 
 import numpy as np
 
+from fhe_estimators import datasets
+
 from .._report import aligned
 from . import LOADERS
-from ._language import smollm2_folder, spam_assassin
 
-#: What the examples gallery uses, a language model and mails apart.
-GALLERY = ("casp", "credit default", "german credit", "heart-h")
+#: What the examples gallery uses.
+GALLERY = (
+    datasets.fetch_credit_default,
+    datasets.fetch_german_credit,
+    datasets.fetch_heart_disease,
+    datasets.fetch_protein_structure,
+    datasets.fetch_smollm2,
+    datasets.fetch_spam_assassin,
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__.partition(":")[0])
     parser.add_argument("--gallery", action="store_true", help="only fetch what the examples gallery uses")
     if parser.parse_args().gallery:
-        for name in GALLERY:
-            LOADERS[name]()
-        smollm2_folder()
-        spam_assassin()
+        for fetch in GALLERY:
+            fetch()
     else:
         print_table()
 

@@ -28,14 +28,6 @@ class Table(NamedTuple):
     names: list[str]
 
 
-def find_file(folder: Path, name: str) -> Path:
-    """The one file of an unpacked package with this name."""
-    found = sorted(folder.rglob(name))
-    if len(found) != 1:
-        raise FileNotFoundError(f"{name!r} is in {len(found)} places of {folder.name!r}, expected one.")
-    return found[0]
-
-
 def read_rda(path: Path) -> pd.DataFrame:
     """The only data frame of an R data file."""
     import pyreadr  # an optional dependency, for two of the data sets

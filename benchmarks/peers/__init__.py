@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..data._packages import data_folder
-
 _PROJECT = Path(__file__).parents[2]
+_FOLDER = _PROJECT / "benchmarks" / ".data" / "peers"
 #: By name of the environment.
 REQUIREMENTS = {
     "glwe_linear": ["concrete-ml-extensions==0.2.0", "numpy<2"],
@@ -31,7 +30,7 @@ _ENVIRONMENTS = {"concrete_ml_trees": "concrete_ml"}
 
 def environment(name: str) -> Path:
     """Python of a peer's environment, which is made on first use."""
-    folder = data_folder() / "peers" / name
+    folder = _FOLDER / name
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
         print(f"making the environment of {name} ...", file=sys.stderr)

@@ -2,18 +2,22 @@
 Quantizers: threshold, uniform, quantile
 ========================================
 
-Encrypted trees compare integers, so a quantizer turns every feature into a small integer. The three quantizers
-differ in accuracy, in what a client learns of the model, and in cost.
+Encrypted trees compare integers, so a quantizer turns every feature into a
+small integer. The three quantizers differ in accuracy, in what a client learns
+of the model, and in cost.
 """
 
 # %%
 # Three quantizers, one model
 # ---------------------------
 #
-# - :class:`~fhe_estimators.quantizers.ThresholdQuantizer`, the default, cuts each feature at the thresholds of the
-#   trained trees. Every comparison is decided as in the float model.
-# - :class:`~fhe_estimators.quantizers.UniformQuantizer` cuts its range into ``2 ** n_bits`` bins of equal width,
-# - :class:`~fhe_estimators.quantizers.QuantileQuantizer` into bins of about equally many training rows.
+# - :class:`~fhe_estimators.quantizers.ThresholdQuantizer`, the default, cuts
+#   each feature at the thresholds of the trained trees. Every comparison is
+#   decided as in the float model.
+# - :class:`~fhe_estimators.quantizers.UniformQuantizer` cuts its range into
+#   ``2 ** n_bits`` bins of equal width,
+# - :class:`~fhe_estimators.quantizers.QuantileQuantizer` into bins of about
+#   equally many training rows.
 #
 # With the last two, the model is trained on the bins.
 
@@ -42,20 +46,26 @@ quantizers = {
 # What each of them costs, and what the client learns
 # ---------------------------------------------------
 #
-# Under the threshold quantizer the client knows the thresholds, compares, and encrypts only the results. The other two
-# hide which bins the model uses: the client encrypts the digits of all its bin numbers, and the server makes the
+# Under the threshold quantizer the client knows the thresholds, compares, and
+# encrypts only the results. The other two hide which bins the model uses: the
+# client encrypts the digits of all its bin numbers, and the server makes the
 # comparisons of them.
 
 rows, learned = [], {}
 for name, quantizer in quantizers.items():
-    clf = FHEGradientBoostingClassifier(n_estimators=30, quantizer=quantizer, random_state=0, n_jobs=1)
+    clf = FHEGradientBoostingClassifier(
+        n_estimators=30, quantizer=quantizer, random_state=0, n_jobs=1
+    )
     clf.fit(X_train, y_train).compile()
     report = compare_with_cleartext(clf, X_test, y_test, scoring="accuracy")
     learned[name] = report.facts["client_learns"]
+    (accuracy,) = (
+        row["value"] for row in report.metrics if row["model"] == "encrypted"
+    )
     rows.append(
         {
             "quantizer": name,
-            "accuracy": next(row["value"] for row in report.metrics if row["model"] == "encrypted"),
+            "accuracy": accuracy,
             "exact rows": f"{report.exact_rows} of {report.n_rows}",
             "levels": report.facts["depth"],
             "evaluate s": report.seconds["evaluate"],
@@ -73,39 +83,55 @@ for name, text in learned.items():
 # How many bits suffice
 # ---------------------
 #
-# :class:`~fhe_estimators.inspection.QuantizationCurveDisplay` cross-validates the model with more and more bits, in the
-# clear. That says more than the 143 test rows above, of which each is 0.7 per cent. The dashed line is the float model.
-# Quantiles need fewer bits than equal widths where features are skewed, as most are here.
+# :class:`~fhe_estimators.inspection.QuantizationCurveDisplay` cross-validates
+# the model with more and more bits, in the clear. That says more than the 143
+# test rows above, of which each is 0.7 per cent. The dashed line is the float
+# model. Quantiles need fewer bits than equal widths where features are skewed,
+# as most are here.
 
-fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-for ax, kind in zip(axes, ("uniform", "quantile"), strict=True):
-    model = FHEGradientBoostingClassifier(n_estimators=30, random_state=0, n_jobs=1)
-    QuantizationCurveDisplay.from_estimator(model, X, y, quantizer=kind, n_bits=range(1, 8), ax=ax)
+model = FHEGradientBoostingClassifier(
+    n_estimators=30, random_state=0, n_jobs=1
+)
+for kind in ("uniform", "quantile"):
+    fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    QuantizationCurveDisplay.from_estimator(
+        model, X, y, quantizer=kind, n_bits=range(1, 8), ax=ax
+    )
+    ax.set_ylim(0.92, 1)
     ax.legend(loc="lower right")
-    ax.label_outer()
 plt.show()
 
 # %%
 # The bins, seen in two features
 # ------------------------------
 #
-# Two features, one of them skewed. Every point of the grid is predicted under encryption: regions are the encrypted
-# labels, the dashed line is the boundary of the float model (with ``uniform`` and ``quantile``, of the one trained on
-# the bins). At three bits, equal widths leave most tumours in a single bin of the area error, whose range reaches far
-# beyond the part that is drawn.
+# Two features, one of them skewed. Every point of the grid is predicted under
+# encryption: regions are the encrypted labels, the dashed line is the boundary
+# of the float model (with ``uniform`` and ``quantile``, of the one trained on
+# the bins). At three bits, equal widths leave most tumours in a single bin of
+# the area error, whose range reaches far beyond the part that is drawn.
 
-pair = X[["area error", "worst concave points"]]
-pair, labels = pair[pair["area error"] < 150], y[pair["area error"] < 150]
-fig, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True, layout="constrained")
-for ax, (name, quantizer) in zip(axes, quantizers.items(), strict=True):
-    clf = FHEGradientBoostingClassifier(n_estimators=20, max_depth=2, quantizer=quantizer, random_state=0)
-    clf.fit(X[pair.columns], y).compile()
-    display = DecisionBoundaryComparisonDisplay.from_estimator(clf, pair, ax=ax)
-    ax.scatter(*pair.to_numpy().T, c=labels, cmap="coolwarm", s=8, edgecolors="k", linewidths=0.2)
-    ax.set_title(f"{name}: {display.n_different} of {display.encrypted.size:,} points differ", fontsize="medium")
-    ax.label_outer()
+two_features = X[["area error", "worst concave points"]]
+drawn = two_features["area error"] < 150
+pair, labels = two_features[drawn], y[drawn]
+dots = {"cmap": "coolwarm", "s": 8, "edgecolors": "k", "linewidths": 0.2}
+for name, quantizer in quantizers.items():
+    clf = FHEGradientBoostingClassifier(
+        n_estimators=20, max_depth=2, quantizer=quantizer, random_state=0
+    )
+    clf.fit(two_features, y).compile()
+    fig, ax = plt.subplots(figsize=(5, 4.2), layout="constrained")
+    display = DecisionBoundaryComparisonDisplay.from_estimator(
+        clf, pair, ax=ax
+    )
+    ax.scatter(*pair.to_numpy().T, c=labels, **dots)
+    different = f"{display.n_different} of {display.encrypted.size:,}"
+    ax.set_title(f"{name}: {different} points differ", fontsize="medium")
 plt.show()
 
+# sphinx_gallery_thumbnail_number = 4
+
 # %%
-# Take ``"threshold"`` unless clients must not see thresholds; then ``"quantile"`` or ``"uniform"`` with as few bits as
-# the curve allows. :doc:`/user_guide/quantizers` has the details.
+# Take ``"threshold"`` unless clients must not see thresholds; then
+# ``"quantile"`` or ``"uniform"`` with as few bits as the curve allows.
+# :doc:`/user_guide/quantizers` has the details.

@@ -2,8 +2,9 @@
 Parameters: from depth to ring degree, and how to read ``describe()``
 =====================================================================
 
-Nobody chooses encryption parameters by hand here: they follow from the trees. This example shows how depth becomes
-levels, levels become a modulus, the modulus a ring degree, and that sizes and time; and what each field of
+Nobody chooses encryption parameters by hand here: they follow from the trees.
+This example shows how depth becomes levels, levels become a modulus, the
+modulus a ring degree, and that sizes and time; and what each field of
 ``program_.describe()`` means.
 """
 
@@ -11,7 +12,8 @@ levels, levels become a modulus, the modulus a ring degree, and that sizes and t
 # Compile at growing depth
 # ------------------------
 #
-# Forests of ten trees on the diabetes data of scikit-learn. Compilation makes no keys, so this is quick.
+# Forests of ten trees on the diabetes data of scikit-learn. Compilation makes
+# no keys, so this is quick.
 
 from dataclasses import replace
 
@@ -28,28 +30,35 @@ X, y = load_diabetes(return_X_y=True)
 
 
 def compiled(max_depth, **parameters):
-    forest = FHERandomForestRegressor(n_estimators=10, max_depth=max_depth, random_state=0, **parameters)
+    forest = FHERandomForestRegressor(
+        n_estimators=10, max_depth=max_depth, random_state=0, **parameters
+    )
     return forest.fit(X, y).compile()
 
 
 depths = [1, 2, 3, 4, 6, 8, 9, 12, 16]
 facts = [compiled(depth).program_.describe() for depth in depths]
 table = pd.DataFrame(facts, index=pd.Index(depths, name="max_depth"))
-print(table[["depth", "coeff_modulus_bits", "poly_modulus_degree", "n_comparisons", "n_products"]].to_string())
+columns = ["depth", "coeff_modulus_bits", "poly_modulus_degree"]
+print(table[[*columns, "n_comparisons", "n_products"]].to_string())
 
 # %%
-# **Levels** (``depth``). A tree of depth :math:`D` takes :math:`\lceil \log_2 D \rceil` multiplications one after
-# another (and at least one level).
+# **Levels** (``depth``). A tree of depth :math:`D` takes :math:`\lceil \log_2
+# D \rceil` multiplications one after another (and at least one level).
 #
-# **Modulus** (``coeff_modulus_bits``). A product of primes of so many bits. The first ones hold the answer, every level
-# but the first uses up one more, and the last one serves key switching only. More levels need more bits.
+# **Modulus** (``coeff_modulus_bits``). A product of primes of so many bits.
+# The first ones hold the answer, every level but the first uses up one more,
+# and the last one serves key switching only. More levels need more bits.
 #
-# **Ring degree** (``poly_modulus_degree``, :math:`N`). A larger modulus is less secure, a larger ring more. The
-# compiler takes the smallest ring of the table in :doc:`/security/parameters` in which the modulus has 128 bits of
+# **Ring degree** (``poly_modulus_degree``, :math:`N`). A larger modulus is
+# less secure, a larger ring more. The compiler takes the smallest ring of the
+# table in :doc:`/security/parameters` in which the modulus has 128 bits of
 # security and the predicted noise is small enough to be rounded away.
 #
-# **Sizes.** A ciphertext has :math:`N` coefficients for every prime, and both numbers grow with depth. On top of that,
-# deeper trees ask more distinct questions (``n_comparisons``), and a batch needs a ciphertext for almost every one.
+# **Sizes.** A ciphertext has :math:`N` coefficients for every prime, and both
+# numbers grow with depth. On top of that, deeper trees ask more distinct
+# questions (``n_comparisons``), and a batch needs a ciphertext for almost
+# every question.
 
 sizes = {
     "upload_bytes": "upload of a full batch",
@@ -57,28 +66,36 @@ sizes = {
     "evaluation_key_bytes": "evaluation keys",
     "download_bytes": "download of a batch",
 }
-steps = pd.DataFrame({"levels": table["depth"], "ring degree / 8192": table["poly_modulus_degree"] / 8192})
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-(table[list(sizes)].astype(float) / 1e6).rename(columns=sizes).plot(ax=left, marker="o", logy=True, ylabel="MB")
-steps.astype(float).plot(ax=right, marker="o", drawstyle="steps-mid", yticks=range(6))
-left.legend(loc="upper left", fontsize="small")
-left.set_ylim(top=3e4)
-for ax in (left, right):
-    ax.grid(alpha=0.3)
+megabytes = (table[list(sizes)].astype(float) / 1e6).rename(columns=sizes)
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+megabytes.plot(ax=ax, marker="o", logy=True, ylabel="MB", grid=True)
+ax.legend(loc="upper left", fontsize="small")
+ax.set_ylim(top=3e4)
+
+steps = table[["depth", "poly_modulus_degree"]].astype(float) / [1, 8192]
+steps.columns = ["levels", "ring degree / 8192"]
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+steps.plot(ax=ax, marker="o", drawstyle="steps-mid", grid=True)
+ax.set_yticks(range(6))
 plt.show()
 
 # %%
-# Where the ring has no room for both, the compiler gives up a bit or two of precision (never more than 1e-4 of the
-# score range) before it gives up packing comparisons of a row into one ciphertext, without which a single row would be
-# as large a request as a full batch. ``layout="rows"`` does without packing: smaller keys, the best precision.
+# Where the ring has no room for both, the compiler gives up a bit or two of
+# precision (never more than 1e-4 of the score range) before it gives up
+# packing comparisons of a row into one ciphertext, without which a single row
+# would be as large a request as a full batch. ``layout="rows"`` does without
+# packing: smaller keys, the best precision.
 
 for layout in ("auto", "rows"):
-    layout_facts = compiled(6, backend=CKKSBackend(layout=layout)).program_.describe()
-    print(
-        f"{layout:>5}: one row {layout_facts['small_request_bytes'] / 1e6:5.2f} MB, "
-        f"full batch {layout_facts['upload_bytes'] / 1e6:.1f} MB, "
-        f"evaluation keys {layout_facts['evaluation_key_bytes'] / 1e6:.1f} MB, {layout_facts['score_bits']} score bits"
-    )
+    forest = compiled(6, backend=CKKSBackend(layout=layout))
+    described = forest.program_.describe()
+    print(f"layout={layout!r}, {described['score_bits']} score bits")
+    for name in (
+        "small_request_bytes",
+        "upload_bytes",
+        "evaluation_key_bytes",
+    ):
+        print(f"{name:>22}: {described[name] / 1e6:6.2f} MB")
 
 # %%
 # Field by field
@@ -96,33 +113,42 @@ for name, value in forest.program_.describe().items():
 # ``poly_modulus_degree``, ``coeff_modulus_bits``, ``depth``
 #     Ring degree, bits of the primes, and levels, as above.
 # ``score_bits``
-#     Sums of leaves are integers below ``2 ** score_bits``: the precision of scores.
+#     Sums of leaves are integers below ``2 ** score_bits``: the precision of
+#     scores.
 # ``predicted_error_std``
-#     Standard deviation of the noise of a decrypted sum, in units of these integers.
+#     Standard deviation of the noise of a decrypted sum, in units of these
+#     integers.
 # ``n_comparisons``, ``n_products``, ``n_relinearizations``
-#     Distinct comparisons; products of ciphertexts; and key switchings after products, the dearest step of the server.
+#     Distinct comparisons; products of ciphertexts; and key switchings after
+#     products, the dearest step of the server.
 # ``rows_per_batch``, ``n_ciphertexts``, ``upload_bytes``, ``download_bytes``
-#     Rows that share ciphertexts, N/2 of them; how many ciphertexts such a batch is, and what it and its answer weigh.
+#     Rows that share ciphertexts, N/2 of them; how many ciphertexts such a
+#     batch is, and what it and its answer weigh.
 # ``rows_per_small_request``, ``small_request_bytes``
-#     Up to so many rows, comparisons of a row are packed, and the upload shrinks to so much.
+#     Up to so many rows, comparisons of a row are packed, and the upload
+#     shrinks to so much.
 # ``evaluation_key_bytes``
 #     Public keys, sent once.
 # ``server_sees``, ``client_learns``
 #     What each side gets to know: :doc:`/security/threat_model`.
 #
-# The sizes are predictions from the parameters. Those of real messages are within a few per cent:
+# The sizes are predictions from the parameters. Those of real messages are
+# within a few per cent:
 
 n_rows = forest.program_.describe()["rows_per_small_request"]
 phases = measure_phases(forest, X[:n_rows])
-print(f"evaluation keys: {phases.key_bytes:,} bytes; request of {n_rows} rows: {phases.request_bytes:,} bytes")
+print(f"evaluation keys: {phases.key_bytes:,} bytes")
+print(f"request of {n_rows} rows: {phases.request_bytes:,} bytes")
 
 # %%
 # Noise
 # -----
 #
-# Ciphertexts hold noise, and every operation adds some. The client rounds decrypted sums to integers, so the answer is
-# exact as long as the noise stays below one half. :class:`~fhe_estimators.inspection.NoiseBudgetDisplay` measures
-# what rounding removed, beside the prediction by which the parameters were chosen.
+# Ciphertexts hold noise, and every operation adds some. The client rounds
+# decrypted sums to integers, so the answer is exact as long as the noise stays
+# below one half. :class:`~fhe_estimators.inspection.NoiseBudgetDisplay`
+# measures what rounding removed, beside the prediction by which the parameters
+# were chosen.
 
 display = NoiseBudgetDisplay.from_estimator(forest, X)
 plt.show()
@@ -131,7 +157,8 @@ plt.show()
 # The floor
 # ---------
 #
-# Parameters below 128 bits of security cannot be made, not even on purpose. The same modulus in a smaller ring:
+# Parameters below 128 bits of security cannot be made, not even on purpose.
+# The same modulus in a smaller ring:
 
 try:
     replace(forest.program_.parameters, poly_modulus_degree=4096)
@@ -139,5 +166,7 @@ except InsecureParametersError as error:
     print(error)
 
 # %%
-# A model for which no secure ring offers the levels and the precision is refused with a ``ParameterSelectionError``. To
-# make a model cheaper, limit ``max_depth`` first, then the number of trees.
+# A model for which no secure ring offers the levels and the precision is
+# refused with a
+# ``ParameterSelectionError``. To make a model cheaper, limit ``max_depth``
+# first, then the number of trees.

