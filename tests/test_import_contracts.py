@@ -14,10 +14,7 @@ ROOT = Path(__file__).parents[1]
 SERVER_SIDE = {"evaluator", "program", "worker", "_backend"}
 PLANTED = "\n\ndef _planted():\n    from fhe_estimators.backends.clear import client  # noqa\n"
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "pyproject.toml").exists() or shutil.which("lint-imports", path=Path(sys.executable).parent) is None,
-    reason="import-linter is not installed",
-)
+pytest.importorskip("importlinter")
 
 
 def lint(folder):

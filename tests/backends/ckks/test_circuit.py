@@ -46,13 +46,10 @@ def all_codes(allow_nan=True):
     return np.stack(np.meshgrid(*[np.arange(-1 if allow_nan else 0, 8)] * 2), axis=-1).reshape(-1, 2)
 
 
-def test_bits(table, codes):
-    """Results of all tests, shape (n_rows, n_comparisons)."""
+def comparison_bits(table, codes):
+    """Results of all comparisons, shape (n_rows, n_comparisons)."""
     inputs = table.inputs.bits(codes).astype(np.int64)
     return np.column_stack([np.zeros(len(codes), dtype=np.int64), *[compose(r, inputs) for r in table.recipes]])[:, 1:]
-
-
-test_bits.__test__ = False
 
 
 @settings(deadline=None, max_examples=80)
@@ -69,7 +66,9 @@ def test_the_circuit_equals_the_trees(seed, depth, n_trees, allow_nan, code_bits
     codes = all_codes(allow_nan)
     table = table_of(ensemble, code_bits)
     plan = schedule(ensemble, table)
-    np.testing.assert_array_equal(evaluate(plan.outputs[0], test_bits(table, codes)), sum_leaves(ensemble, codes)[:, 0])
+    np.testing.assert_array_equal(
+        evaluate(plan.outputs[0], comparison_bits(table, codes)), sum_leaves(ensemble, codes)[:, 0]
+    )
     height = plan.sums[0].height
     assert plan.outputs[0].depth <= max(0, height - 1).bit_length() and height <= ensemble.depth
 
@@ -81,7 +80,7 @@ def test_effects_bound_what_products_do(seed, depth, n_trees):
     ensemble = integer_ensemble(seed, depth=depth, n_trees=n_trees, n_features=2, leaf_probability=0.3)
     table = table_of(ensemble, None)
     plan = schedule(ensemble, table)
-    bits = test_bits(table, all_codes())
+    bits = comparison_bits(table, all_codes())
 
     def value(affine, moved):
         total = np.full(len(bits), affine.linear.get(CONSTANT, 0))
@@ -108,7 +107,7 @@ def test_pairs_leave_real_parts_alone(seed, depth, n_trees):
     plan = schedule(ensemble, table)
     codes, rng = all_codes(), np.random.default_rng(seed)
     terms = (plan.comparison_roles != FACTOR) & (plan.comparison_levels > 0)
-    bits = test_bits(table, codes) + 1j * rng.integers(0, 2, size=(len(codes), len(table))) * terms
+    bits = comparison_bits(table, codes) + 1j * rng.integers(0, 2, size=(len(codes), len(table))) * terms
     values = evaluate(plan.outputs[0], bits)
     np.testing.assert_array_equal(values.real, sum_leaves(ensemble, codes)[:, 0])
     bound = imaginary_bounds(plan.sums, terms)

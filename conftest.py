@@ -1,0 +1,3 @@
+"""Rules for tests and docstrings alike."""
+
+pytest_plugins = ["tests.plugin"]
