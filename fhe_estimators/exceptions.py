@@ -43,8 +43,20 @@ class KeyMismatchError(ProtocolError):
     """A message was made under other keys, or for another model, than the ones at hand."""
 
 
+class RequestMismatchError(ProtocolError):
+    """A response answers another request, or is a second, different one to the same request."""
+
+
+class KeysMissingError(FHEError, RuntimeError):
+    """A client has no keys: they were not generated or loaded yet."""
+
+
+class KeysRetiredError(KeysMissingError):
+    """A client's keys were given up after a response that it had to refuse: it needs fresh ones."""
+
+
 class DecryptionError(FHEError, ValueError):
-    """Decrypted values are not what any correct evaluation could have produced."""
+    """Decrypted values are not what any correct evaluation could have produced; the keys are retired."""
 
 
 class NonFiniteError(FHEError, ValueError):

@@ -2,17 +2,17 @@
 
 import math
 import os
-import re
 from functools import cached_property
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from fhe_estimators.backends import SECURITY_BITS, Backend, Client, ClientSpec, Evaluator, Program, check_ring_security
-from fhe_estimators.backends.messages import pack_message, program_digest, unpack_client_keys, unpack_message
+from fhe_estimators.backends import SECURITY_BITS, Backend, ClientSpec, Evaluator, Program, check_ring_security
+from fhe_estimators.backends.client import SessionClient
+from fhe_estimators.backends.messages import pack_message, program_digest, read_n_rows, response_header, unpack_message
 from fhe_estimators.ensembles import TreeEnsemble, decision_leaves, sum_leaves
 from fhe_estimators.ensembles.links import IdentityLink
-from fhe_estimators.exceptions import DecryptionError, KeyMismatchError, ParameterSelectionError, ProtocolError
+from fhe_estimators.exceptions import DecryptionError, ParameterSelectionError, ProtocolError
 from fhe_estimators.quantizers import quantize_leaves
 
 DIMENSION, MODULUS_BITS, SCORE_BITS = 2048, 53, 18
@@ -37,22 +37,6 @@ def read_words(kind: str, blob: memoryview, *shape: int) -> np.ndarray:
     if len(blob) != 8 * math.prod(shape):
         raise ProtocolError(f"The {kind} does not hold {shape} words.")
     return np.frombuffer(blob, dtype=np.uint64).reshape(shape)
-
-
-def check_identity(kind: str, header: dict, **expected: str) -> None:
-    """`KeyMismatchError` unless a message names the program and the keys it is used with."""
-    for name, value in expected.items():
-        if header.get(name) != value:
-            what = "another model" if name == "program_id" else "other keys"
-            raise KeyMismatchError(f"The {kind} was made for {what} ({name} differs).")
-
-
-def check_rows(kind: str, header: dict, blobs: list, n_blobs: int) -> int:
-    """Number of rows of a message; `ProtocolError` unless it has what a request or a response must have."""
-    n_rows, nonce = header.get("n_rows"), str(header.get("nonce"))
-    if type(n_rows) is not int or n_rows < 0 or len(blobs) != n_blobs or not re.fullmatch("[0-9a-f]{32}", nonce):
-        raise ProtocolError(f"The {kind} is malformed.")
-    return n_rows
 
 
 class OneHotProgram(Program):
@@ -106,12 +90,17 @@ class OneHotProgram(Program):
             "download_bytes": 8 * self.ensemble.n_scores * (1 + DIMENSION),
             "evaluation_key_bytes": 32,
             "server_sees": "ciphertexts, the number of rows, timing",
-            "client_learns": "the trees; and the values of leaves, by solving the equations that the answers give",
+            "client_learns": "the trees; and the values of leaves, by solving the equations that responses give",
+            "can_rerandomize": False,
+            "flooding_bits": 0.0,
         }
 
 
-class OneHotClient(Client):
-    """Holds the secret key, from which each row's LWE secret is derived; in the package a module of its own."""
+class OneHotClient(SessionClient):
+    """Derives each row's LWE secret from the secret key; in the package a module of its own.
+
+    `SessionClient` does the rest: keys have identities, and a response is decoded by the record of its request.
+    """
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
@@ -126,34 +115,21 @@ class OneHotClient(Client):
             base_score=np.zeros(1),
             link=IdentityLink(),
         )
-        self._secret_key = self._seed = None
 
-    def generate_keys(self) -> bytes:
-        self._secret_key, self._seed, self._key_id = os.urandom(32), os.urandom(32), os.urandom(16).hex()
-        return self.evaluation_keys
+    def _generate(self):
+        secret_key, seed = os.urandom(32), os.urandom(32)
+        return (secret_key, seed), [seed]
 
-    @property
-    def evaluation_keys(self) -> bytes:
-        return pack_message("evaluation_keys", self._identity(), [self._seed])
+    def _dump_keys(self, secret, evaluation_keys):
+        return secret
 
-    def export_keys(self) -> bytes:
-        return pack_message("client_keys", self._identity(), [self._secret_key, self._seed])
+    def _load_keys(self, blobs):
+        if [len(blob) for blob in blobs] != [32, 32]:
+            raise ProtocolError("The client_keys are malformed.")
+        secret_key, seed = map(bytes, blobs)
+        return (secret_key, seed), [seed]
 
-    def import_keys(self, keys: bytes) -> None:
-        self._key_id, blobs = unpack_client_keys(keys, self.spec.program_id, n_blobs=2)
-        self._secret_key, self._seed = map(bytes, blobs)
-
-    def _identity(self) -> dict:
-        if self._secret_key is None:
-            raise KeyMismatchError("This client has no keys yet: call generate_keys() first.")
-        return {"program_id": self.spec.program_id, "key_id": self._key_id}
-
-    def _secrets(self, nonce: bytes, n_rows: int) -> np.ndarray:
-        """Uniform in {-1, 0, 1} but for 2^-62, shape (DIMENSION, n_rows); fresh for every row, since nonces are."""
-        return words(self._secret_key, nonce, DIMENSION, n_rows) % np.uint64(3) - np.uint64(1)
-
-    def encrypt(self, codes: np.ndarray) -> bytes:
-        header = {**self._identity(), "n_rows": len(codes), "nonce": os.urandom(16).hex()}
+    def _encrypt(self, secret, codes, request_id):
         leaves = np.flatnonzero(self.trees.is_leaf)
         reached = np.zeros((self.trees.n_nodes, len(codes)), dtype=np.int64)
         reached[decision_leaves(self.trees, codes).T, np.arange(len(codes))] = 1
@@ -161,20 +137,29 @@ class OneHotClient(Client):
         coins = np.unpackbits(np.frombuffer(os.urandom(6 * shape[0] * shape[1]), dtype=np.uint8)).reshape(*shape, 48)
         noise = coins[..., :21].sum(axis=-1, dtype=np.int64) - coins[..., 21:42].sum(axis=-1, dtype=np.int64)
         messages = ((reached[leaves] << DELTA_BITS) + noise).astype(np.uint64) << np.uint64(SHIFT)
-        masks = public_matrix(self._seed, len(leaves)) @ self._secrets(bytes.fromhex(header["nonce"]), len(codes))
-        return pack_message("request", header, [(masks + messages).tobytes()])
+        secret_key, seed = secret
+        masks = public_matrix(seed, len(leaves)) @ row_secrets(secret_key, request_id, len(codes))
+        return {"n_rows": len(codes)}, [(masks + messages).tobytes()]
 
-    def decrypt(self, response: bytes) -> np.ndarray:
-        header, blobs = unpack_message("response", response)
-        check_identity("response", header, **self._identity())
-        n_rows, n_scores = check_rows("response", header, blobs, 2), self.spec.metadata["n_scores"]
-        sums = read_words("response", blobs[0], n_scores, n_rows)
-        hint = read_words("response", blobs[1], n_scores, DIMENSION)
-        phases = (sums - hint @ self._secrets(bytes.fromhex(header["nonce"]), n_rows)).astype(np.int64)
-        steps = phases / 2.0 ** (SHIFT + DELTA_BITS)
-        if np.abs(steps - np.rint(steps)).max(initial=0) > 0.25:
-            raise DecryptionError("The answer is no sum of leaves: it was made under other keys, or altered.")
-        return np.rint(steps).astype(np.int64).T
+    def _read_response(self, request, blobs):
+        n_rows, n_scores = request.shape["n_rows"], self.spec.metadata["n_scores"]
+        if len(blobs) != 2:
+            raise ProtocolError("The response is malformed.")
+        return read_words("response", blobs[0], n_scores, n_rows), read_words("response", blobs[1], n_scores, DIMENSION)
+
+    def _decrypt(self, secret, request, ciphertexts):
+        sums, hint = ciphertexts
+        masks = hint @ row_secrets(secret[0], request.request_id, request.shape["n_rows"])
+        steps = (sums - masks).astype(np.int64) / 2.0 ** (SHIFT + DELTA_BITS)
+        scores = np.rint(steps).astype(np.int64)
+        if np.abs(steps - scores).max(initial=0) > 0.25 or np.abs(scores).max(initial=0) > 2**SCORE_BITS:
+            raise DecryptionError("The response is no sum of leaves: it was made under other keys, or altered.")
+        return scores.T
+
+
+def row_secrets(secret_key: bytes, request_id: str, n_rows: int) -> np.ndarray:
+    """Uniform in {-1, 0, 1} but for 2^-62, shape (DIMENSION, n_rows); fresh for every row, since request ids are."""
+    return words(secret_key, bytes.fromhex(request_id), DIMENSION, n_rows) % np.uint64(3) - np.uint64(1)
 
 
 class OneHotEvaluator(Evaluator):
@@ -184,18 +169,14 @@ class OneHotEvaluator(Evaluator):
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         keys, seeds = unpack_message("evaluation_keys", evaluation_keys)
-        if [len(seed) for seed in seeds] != [32]:
-            raise ProtocolError("The evaluation_keys are malformed.")
         header, blobs = unpack_message("request", request)
-        identity = {"program_id": self.program.program_id, "key_id": keys.get("key_id")}
-        check_identity("evaluation keys", keys, **identity)
-        check_identity("request", header, **identity)
-        values = self.program.values
-        n_rows = check_rows("request", header, blobs, 1)
+        reply = response_header(header, keys, self.program.program_id)  # checks that all belong together
+        values, n_rows = self.program.values, read_n_rows("request", header)
+        if len(blobs) != 1 or [len(seed) for seed in seeds] != [32]:
+            raise ProtocolError("The request or the evaluation_keys are malformed.")
         sums = values @ read_words("request", blobs[0], values.shape[1], n_rows)
         hint = values @ public_matrix(bytes(seeds[0]), values.shape[1])
-        answer = {**identity, "n_rows": n_rows, "nonce": header["nonce"]}
-        return pack_message("response", answer, [sums.tobytes(), hint.tobytes()])
+        return pack_message("response", reply, [sums.tobytes(), hint.tobytes()])
 
 
 class OneHotBackend(Backend):
@@ -218,8 +199,8 @@ class OneHotBackend(Backend):
     def client(self, spec, *, verbose=0):
         return OneHotClient(spec, verbose=verbose)
 
-    def evaluator(self, program, *, n_jobs=None, verbose=0):
-        return OneHotEvaluator(program, n_jobs=n_jobs, verbose=verbose)
+    def evaluator(self, program, *, n_jobs=None, verbose=0, rerandomize=False):
+        return OneHotEvaluator(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
 
     def simulate(self, program, codes):
         return sum_leaves(program.ensemble, codes)  # no noise to simulate: it never reaches half a step

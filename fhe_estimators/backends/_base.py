@@ -11,6 +11,9 @@
       .generate_keys()  -- evaluation keys -->
       .encrypt(codes)   -- request --------->  .run(request, evaluation_keys)
       .decrypt(...)     <------- response --
+
+A client decodes a response by its own record of the request. `client.SessionClient` keeps these records, and all else
+that does not depend on the scheme: engines derive their clients from it.
 """
 
 from __future__ import annotations
@@ -70,7 +73,9 @@ class Program(ABC):
 
         Has at least ``scheme``, ``security_bits``, ``poly_modulus_degree``, ``depth``,
         ``n_ciphertexts``, ``upload_bytes``, ``download_bytes``, ``evaluation_key_bytes``,
-        ``server_sees`` and ``client_learns``.
+        ``server_sees``, ``client_learns``, and what servers can do to hide how they computed a
+        score: ``can_rerandomize`` and ``flooding_bits``, the statistical distance of the noise in
+        responses to noise that depends on nothing, as ``-log2``.
         """
 
     @abstractmethod
@@ -80,6 +85,8 @@ class Program(ABC):
 
 class Client(ABC):
     """The data owner's half: holds the secret key. Never pickled, never sent.
+
+    Threads may share a client. Each of them passes its request to `decrypt`.
 
     Parameters
     ----------
@@ -95,7 +102,7 @@ class Client(ABC):
 
     @abstractmethod
     def generate_keys(self) -> bytes:
-        """Make fresh keys, and remember them.
+        """Make fresh keys in place of any earlier ones.
 
         Returns
         -------
@@ -106,7 +113,7 @@ class Client(ABC):
     @property
     @abstractmethod
     def evaluation_keys(self) -> bytes:
-        """The public evaluation keys for the server."""
+        """The public evaluation keys for the server; `KeysMissingError` if there are none yet."""
 
     @abstractmethod
     def export_keys(self) -> bytes:
@@ -120,6 +127,15 @@ class Client(ABC):
         ----------
         keys : bytes
             From `export_keys` of a client with the same spec.
+
+        Raises
+        ------
+        KeyMismatchError
+            If the keys belong to another model.
+        KeysRetiredError
+            If this client gave these keys up.
+        ProtocolError
+            If they are malformed, truncated or altered.
         """
 
     @abstractmethod
@@ -134,17 +150,24 @@ class Client(ABC):
         Returns
         -------
         request : bytes
-            For `Evaluator.run`.
+            For `Evaluator.run`, and for `decrypt`.
+
+        Raises
+        ------
+        KeysMissingError
+            If there are no keys, or they are retired.
         """
 
     @abstractmethod
-    def decrypt(self, response: bytes) -> np.ndarray:
+    def decrypt(self, response: bytes, request: bytes | None = None) -> np.ndarray:
         """Decrypt sums of leaves: exact, or an error.
 
         Parameters
         ----------
         response : bytes
             From `Evaluator.run`.
+        request : bytes, default=None
+            What `encrypt` of a client with the same keys returned. None stands for this client's last request.
 
         Returns
         -------
@@ -154,9 +177,16 @@ class Client(ABC):
         Raises
         ------
         DecryptionError
-            If the decrypted values are not what any correct evaluation could have produced.
+            If the decrypted values are not what any correct evaluation could have produced. The keys are retired:
+            they encrypt and decrypt nothing more.
+        KeyMismatchError
+            If request or response were made under other keys or for another model.
+        RequestMismatchError
+            If the response belongs to another request, or is a second, different one to this request.
         ProtocolError
             If the response is malformed, truncated or altered.
+        KeysMissingError
+            If there are no keys, or they are retired.
         """
 
     def __reduce__(self):
@@ -174,12 +204,25 @@ class Evaluator(ABC):
         Processes of the evaluation.
     verbose : int, default=0
         Progress bars if positive.
+    rerandomize : bool, default=False
+        Hide how scores were computed by adding encryptions of zero and noise, so that a client learns the scores and
+        no more. How well it hides is ``flooding_bits`` of `Program.describe`.
+
+    Raises
+    ------
+    ValueError
+        If ``rerandomize`` is asked of an engine that cannot do it.
     """
 
-    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0):
+    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
         self.program = program
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.rerandomize = rerandomize
+        if rerandomize and not program.describe().get("can_rerandomize", False):
+            raise ValueError(
+                f"rerandomize=True is not supported by the {program.backend!r} backend: use backend='ckks'."
+            )
 
     @abstractmethod
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
@@ -287,7 +330,9 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
+    def evaluator(
+        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+    ) -> Evaluator:
         """Evaluator of a program.
 
         Parameters
@@ -298,6 +343,8 @@ class Backend(ABC):
             Processes of the evaluation.
         verbose : int, default=0
             Progress bars if positive.
+        rerandomize : bool, default=False
+            Whether responses hide how they were computed (see `Evaluator`).
 
         Returns
         -------

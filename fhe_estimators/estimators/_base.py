@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..backends import Backend, Client, Evaluator, Program, resolve_backend
 from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
-from ..exceptions import NotCompiledError, ParameterSelectionError
+from ..exceptions import DecryptionError, NotCompiledError, ParameterSelectionError
 from ..quantizers import WORST_SCORE_ERROR, FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
 from ..utils import check_fhe_mode, get_tags, validate_data
@@ -261,7 +261,12 @@ class BaseFHEEstimator(BaseEstimator):
         client, evaluator = self._two_parties()
         client.verbose = evaluator.verbose = self.verbose
         evaluator.n_jobs = self.n_jobs
-        return client.decrypt(evaluator.run(client.encrypt(codes), client.evaluation_keys))
+        request = client.encrypt(codes)  # passed on below: threads may share the client
+        try:
+            return client.decrypt(evaluator.run(request, client.evaluation_keys), request)
+        except DecryptionError:
+            self.__dict__.pop("_process_parties", None)  # the client retired its keys: the next call makes fresh ones
+            raise
 
     def _two_parties(self) -> tuple[Client, Evaluator]:
         """Client and evaluator of the program in this process; keys are made on first use and never leave it."""

@@ -88,6 +88,20 @@ class FHEClient:
         """
         return self._client.generate_keys()
 
+    def new_session(self) -> bytes:
+        """Give up the keys there are, if any, and make fresh ones.
+
+        What a server could learn of a secret key ends with the session: call this after every `DecryptionError`, which
+        retires the keys, and otherwise as often as keys may be renewed. Responses to earlier requests are refused from
+        now on.
+
+        Returns
+        -------
+        evaluation_keys : bytes
+            Public, for the server, which forgets the earlier ones.
+        """
+        return self.generate_keys()
+
     @property
     def evaluation_keys(self) -> bytes:
         """The public evaluation keys, for the server."""
@@ -96,8 +110,8 @@ class FHEClient:
     def save_keys(self, path: str | os.PathLike, password: str) -> None:
         """Write all keys, the secret one included, to a file that is encrypted with a password.
 
-        A client that loads them decrypts responses to requests of this one, and the server need not be sent
-        new evaluation keys.
+        A client that loads them decrypts responses to requests of this one, if it is given the requests, and the
+        server need not be sent new evaluation keys.
 
         Parameters
         ----------
@@ -108,8 +122,8 @@ class FHEClient:
 
         Raises
         ------
-        FHEError
-            If there are no keys yet.
+        KeysMissingError
+            If there are no keys yet, or they are retired.
         """
         write_key_file(path, self._client.export_keys(), password)
 
@@ -127,6 +141,8 @@ class FHEClient:
         ------
         KeyMismatchError
             If the keys belong to another model.
+        KeysRetiredError
+            If this client gave these keys up after a response that it had to refuse.
         ProtocolError
             If the password is wrong, or the file is damaged or of another kind.
         """
@@ -143,20 +159,27 @@ class FHEClient:
         Returns
         -------
         request : bytes
-            For `FHEServer.run`.
+            For `FHEServer.run`. Keep it if another process, or one of several threads, is to decrypt the response.
+
+        Raises
+        ------
+        KeysMissingError
+            If there are no keys yet, or they are retired.
         """
         quantizer = self._model.quantizer
         codes = quantizer.transform(X)  # checks the names and the number of columns
         check_array(X, **self._model.row_checks)
         return self._client.encrypt(codes)
 
-    def decrypt_predict(self, response: bytes) -> np.ndarray:
+    def decrypt_predict(self, response: bytes, request: bytes | None = None) -> np.ndarray:
         """What the estimator's ``predict`` returns.
 
         Parameters
         ----------
         response : bytes
             From the server.
+        request : bytes, default=None
+            The request it answers, from `encrypt` of a client with the same keys. None: the last one of this client.
 
         Returns
         -------
@@ -166,19 +189,25 @@ class FHEClient:
         Raises
         ------
         DecryptionError
-            If the response was not computed by the program on this client's request.
+            If the response is none that the program can give. The keys are retired then: call `new_session`.
+        RequestMismatchError
+            If the response belongs to another request, or is a second, different one to this request.
+        KeyMismatchError
+            If request or response were made under other keys or for another model.
         ProtocolError
             If the response is malformed, truncated or altered.
         """
-        return self._model.link.predict(self._scores(response), self.classes_)
+        return self._model.link.predict(self._scores(response, request), self.classes_)
 
-    def decrypt_proba(self, response: bytes) -> np.ndarray | list[np.ndarray]:
+    def decrypt_proba(self, response: bytes, request: bytes | None = None) -> np.ndarray | list[np.ndarray]:
         """What a classifier's ``predict_proba`` returns.
 
         Parameters
         ----------
         response : bytes
             From the server.
+        request : bytes, default=None
+            As for `decrypt_predict`.
 
         Returns
         -------
@@ -188,25 +217,27 @@ class FHEClient:
         link = self._model.link
         if not isinstance(link, ClassificationLink):
             raise AttributeError("decrypt_proba is for classifiers: use decrypt_predict or decrypt_scores.")
-        return link.probabilities(self._scores(response))
+        return link.probabilities(self._scores(response, request))
 
-    def decrypt_scores(self, response: bytes) -> np.ndarray:
+    def decrypt_scores(self, response: bytes, request: bytes | None = None) -> np.ndarray:
         """What ``decision_function`` returns; of a regressor, its scores before the link function.
 
         Parameters
         ----------
         response : bytes
             From the server.
+        request : bytes, default=None
+            As for `decrypt_predict`.
 
         Returns
         -------
         scores : ndarray of shape (n_rows,) or (n_rows, n_classes)
             Margins, probabilities or values, as the model has them.
         """
-        return self._model.link.decision(self._scores(response))
+        return self._model.link.decision(self._scores(response, request))
 
-    def _scores(self, response: bytes) -> np.ndarray:
-        return self._model.base_score + self._client.decrypt(response) / self._model.score_scale
+    def _scores(self, response: bytes, request: bytes | None) -> np.ndarray:
+        return self._model.base_score + self._client.decrypt(response, request) / self._model.score_scale
 
     def __reduce__(self):
         raise TypeError("An FHEClient holds a secret key and cannot be pickled: use save_keys and load_keys.")

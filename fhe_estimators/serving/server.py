@@ -20,6 +20,9 @@ class FHEServer:
         Processes over the batches of a request.
     verbose : int, default=0
         Progress bars if positive.
+    rerandomize : bool, default=False
+        Hide from clients how scores were computed, with encryptions of zero and noise; ``describe()`` says how well
+        (``flooding_bits``).
 
     Examples
     --------
@@ -32,12 +35,16 @@ class FHEServer:
     128
     """
 
-    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0):
+    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
         self.program = program
-        self._evaluator = resolve_backend(program.backend).evaluator(program, n_jobs=n_jobs, verbose=verbose)
+        self._evaluator = resolve_backend(program.backend).evaluator(
+            program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize
+        )
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, n_jobs: int | None = None, verbose: int = 0) -> FHEServer:
+    def load(
+        cls, path: str | os.PathLike, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+    ) -> FHEServer:
         """Read an archive written by an estimator's ``save_server``.
 
         Parameters
@@ -48,6 +55,8 @@ class FHEServer:
             Processes over the batches of a request.
         verbose : int, default=0
             Progress bars if positive.
+        rerandomize : bool, default=False
+            Whether responses hide how they were computed.
 
         Returns
         -------
@@ -59,7 +68,7 @@ class FHEServer:
         ProtocolError
             If the file is damaged, of another kind or of a later format version.
         """
-        return cls(load_server_archive(path), n_jobs=n_jobs, verbose=verbose)
+        return cls(load_server_archive(path), n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         """Encrypted rows to encrypted scores.

@@ -10,6 +10,8 @@ import pytest
 from sklearn.base import clone
 
 from fhe_estimators import estimators as module
+from fhe_estimators.backends.messages import pack_message, unpack_message
+from fhe_estimators.exceptions import DecryptionError
 from tests.estimators.models import BACKENDS, ESTIMATORS, small
 
 
@@ -50,10 +52,14 @@ def test_a_pickle_does_not_change_with_keys(backend, classification):
 
 
 def secrets_of(client):
-    """Every string of bytes or text that the client holds beyond its public spec and evaluation keys."""
-    for name, value in vars(client).items():
-        if name != "spec" and isinstance(value, (bytes, str)) and len(value) >= 16:
-            yield value.encode() if isinstance(value, str) else value
+    """Pieces of what the client exports beyond its public evaluation keys."""
+    public = client.evaluation_keys
+    header, blobs = unpack_message("client_keys", client.export_keys())
+    secrets = [bytes(blob) for blob in blobs if bytes(blob) not in public]
+    assert secrets
+    yield header["key_id"].encode()
+    for secret in secrets:
+        yield from (secret[start : start + 16] for start in range(0, len(secret) - 15, 5000))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -72,6 +78,27 @@ def test_keys_are_made_once_and_renewed_with_the_program(classification):
     assert clf._two_parties()[0] is client
     assert clf.compile()._two_parties()[0] is not client
     assert "_process_parties" not in vars(clone(clf))
+
+
+def test_keys_are_renewed_after_a_refusal(classification, monkeypatch):
+    X, y = classification
+    clf = small(module.FHEDecisionTreeClassifier, backend="ckks").fit(X, y).compile()
+    client, evaluator = clf._two_parties()
+    monkeypatch.setattr(evaluator, "run", lambda request, keys: response_under_other_keys(clf, request))
+    with pytest.raises(DecryptionError, match="retired"):
+        clf.predict(X[:5], fhe="execute")
+    np.testing.assert_array_equal(clf.predict(X[:5], fhe="execute"), clf.predict(X[:5]))
+    assert clf._two_parties()[0] is not client
+
+
+def response_under_other_keys(clf, request):
+    """A forgery: a stranger's scores under the names of a request."""
+    stranger = clf.backend_.client(clf.program_.client_spec)
+    keys = stranger.generate_keys()
+    codes = np.zeros((5, clf.n_features_in_), dtype=np.int32)
+    _, ciphertexts = unpack_message("response", clf.backend_.evaluator(clf.program_).run(stranger.encrypt(codes), keys))
+    header, _ = unpack_message("request", request)
+    return pack_message("response", header, ciphertexts)
 
 
 def test_another_process_makes_its_own_keys(classification, monkeypatch):

@@ -23,11 +23,12 @@ def tree(request):
 def test_a_restarted_client_decrypts_what_the_first_one_asked(tree, tmp_path):
     client, server = deploy(tree, tmp_path)
     keys = client.generate_keys()
-    response = server.run(client.encrypt(X[::10]), keys)
+    request = client.encrypt(X[::10])
+    response = server.run(request, keys)
     client.save_keys(tmp_path / "keys.fhe", "correct horse")
     restarted = FHEClient.load(tmp_path / "client.fhe")
     restarted.load_keys(tmp_path / "keys.fhe", "correct horse")
-    np.testing.assert_array_equal(restarted.decrypt_predict(response), tree.predict(X[::10]))
+    np.testing.assert_array_equal(restarted.decrypt_predict(response, request), tree.predict(X[::10]))
     response = server.run(restarted.encrypt(X[::7]), keys)
     np.testing.assert_array_equal(restarted.decrypt_predict(response), tree.predict(X[::7]))
 

@@ -44,9 +44,9 @@ def deployment(tmp_path_factory):
 
 def test_the_answer_is_exact(deployment):
     folder, client, clf, X, _ = deployment
-    response = (folder / "response").read_bytes()
-    np.testing.assert_array_equal(client.decrypt_scores(response), clf.decision_function(X))
-    np.testing.assert_array_equal(client.decrypt_predict(response), clf.estimator_.predict(X))
+    response = (folder / "response").read_bytes(), (folder / "request").read_bytes()
+    np.testing.assert_array_equal(client.decrypt_scores(*response), clf.decision_function(X))
+    np.testing.assert_array_equal(client.decrypt_predict(*response), clf.estimator_.predict(X))
 
 
 def test_the_server_loads_no_code_that_decrypts(deployment):
@@ -76,29 +76,35 @@ def test_the_same_rows_never_encrypt_to_the_same_bytes(deployment):
     assert same.mean() < 0.05
 
 
+def disguised(message, kind, **header):
+    """A message with other identifiers in its header: what a forger can write."""
+    fields, blobs = unpack_message(kind, message)
+    return pack_message(kind, {**fields, **header}, blobs)
+
+
 def test_another_client_cannot_read_the_answer(deployment):
-    folder, client, _, _, _ = deployment
+    folder, _, _, X, _ = deployment
     other = FHEClient.load(folder / "client.fhe")
-    other.generate_keys()
+    keys, request = other.generate_keys(), other.encrypt(X)
     response = (folder / "response").read_bytes()
     with pytest.raises(KeyMismatchError, match="other keys"):
         other.decrypt_predict(response)
-    # Even if it claims the same key identity: what it decrypts is garbage, and is refused.
-    other._client._key_id = client._client._key_id
+    # Even under the right names: what it decrypts is garbage, and is refused.
+    identity, _ = unpack_message("response", FHEServer.load(folder / "server.fhe").run(request, keys))
     with pytest.raises(DecryptionError, match="no sum of leaves"):
-        other.decrypt_predict(response)
+        other.decrypt_predict(disguised(response, "response", **identity))
 
 
 def test_keys_of_another_client_are_refused_or_give_garbage(deployment):
-    folder, client, _, X, _ = deployment
+    folder, _, _, X, _ = deployment
     server = FHEServer.load(folder / "server.fhe")
-    other = FHEClient.load(folder / "client.fhe")
+    client, other = FHEClient.load(folder / "client.fhe"), FHEClient.load(folder / "client.fhe")
+    own, foreign = client.generate_keys(), other.generate_keys()
     request = client.encrypt(X[:50])
     with pytest.raises(KeyMismatchError, match="other keys"):
-        server.run(request, other.generate_keys())
-    header, blobs = unpack_message("evaluation_keys", other.evaluation_keys)
-    header["key_id"] = client._client._key_id  # the first client's identity, but not its secret
-    forged = pack_message("evaluation_keys", header, [bytes(blob) for blob in blobs])
+        server.run(request, foreign)
+    # The client's name on keys that belong to another secret.
+    forged = disguised(foreign, "evaluation_keys", key_id=unpack_message("evaluation_keys", own)[0]["key_id"])
     with pytest.raises(DecryptionError, match="no sum of leaves"):
         client.decrypt_predict(server.run(request, forged))
 

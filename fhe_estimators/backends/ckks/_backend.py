@@ -61,9 +61,13 @@ class CKKSBackend(Backend):
         _require_seal()
         return _module("client").CKKSClient(spec, verbose=verbose)
 
-    def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
+    def evaluator(
+        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+    ) -> Evaluator:
         _require_seal()
-        return _module("evaluator.requests").CKKSEvaluator(program, n_jobs=n_jobs, verbose=verbose)
+        return _module("evaluator.requests").CKKSEvaluator(
+            program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize
+        )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         sums = _module("simulation").simulate_leaf_sums(program, codes, np.random.default_rng())

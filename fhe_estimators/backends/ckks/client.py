@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as seal
 
-from ...exceptions import DecryptionError, FHEError, KeyMismatchError, ProtocolError
+from ...exceptions import ProtocolError
 from ...utils import progress_bar
-from .._base import Client, ClientSpec
-from ..messages import pack_message, unpack_client_keys, unpack_message
+from .._base import ClientSpec
+from ..client import RequestRecord, SessionClient
+from ..messages import Blob
 from ._context import CKKSContext
 from .circuit.inputs import InputTable
-from .circuit.packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits, rows_from_slots
+from .circuit.packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits
+from .circuit.redundancy import rows_from_slots
 from .parameters import CKKSParameters
 from .seal_file import SealFile
 
-#: A decrypted leaf sum further than this from an integer was not computed by the program.
-_INTEGER_TOLERANCE = 0.25
 
-
-class CKKSClient(Client):
+class CKKSClient(SessionClient):
     """Generates keys, encrypts comparison bits, decrypts leaf sums.
 
     SEAL draws every secret and all noise from its Blake2 generator, seeded by the operating system.
@@ -41,64 +39,50 @@ class CKKSClient(Client):
         self.inputs = InputTable.from_arrays(spec.arrays)
         self.context = CKKSContext(self.parameters)
         self.packing = PackingPlan(spec.arrays["level"], spec.arrays["role"], spec.metadata["uses_pairs"])
-        self._secret_key: seal.SecretKey | None = None
-        self._key_id = ""
-        self._evaluation_keys = b""
+        #: The value of each score that does not depend on the row, else None. Archives of version 1 do not name them.
+        self.constants = spec.metadata.get("constants", [None] * spec.metadata["n_scores"])
 
-    def generate_keys(self) -> bytes:
-        """Make fresh keys and return the evaluation keys: relinearization and, if needed, Galois keys."""
+    def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
+        """Evaluation keys: relinearization keys and, if needed, Galois keys."""
         generator = seal.KeyGenerator(self.context.seal_context)
-        self._secret_key = generator.secret_key()
-        self._key_id = os.urandom(16).hex()
         elements = self.spec.metadata["galois_elements"]
         with SealFile() as file:
             relin = file.dump(generator.create_relin_keys())
             galois = file.dump(generator.create_galois_keys(elements)) if elements else b""
-        self._evaluation_keys = pack_message("evaluation_keys", self._header(), [relin, galois])
-        return self._evaluation_keys
+        return generator.secret_key(), [relin, galois]
 
-    @property
-    def evaluation_keys(self) -> bytes:
-        self._require_keys()
-        return self._evaluation_keys
-
-    def export_keys(self) -> bytes:
+    def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
         with SealFile(secret=True) as file:
-            secret = file.dump(self._require_keys())
-        return pack_message("client_keys", self._header(), [secret, self._evaluation_keys])
+            return [file.dump(secret), *evaluation_keys]
 
-    def import_keys(self, keys: bytes) -> None:
-        key_id, (secret, evaluation_keys) = unpack_client_keys(keys, self.spec.program_id, n_blobs=2)
+    def _load_keys(self, blobs: Sequence[memoryview]) -> tuple[seal.SecretKey, Sequence[Blob]]:
+        if len(blobs) != 3:
+            raise ProtocolError("The client_keys are malformed.")
         with SealFile(secret=True) as file:
-            self._secret_key = file.load(seal.SecretKey(), self.context, secret, "secret key")
-        self._key_id, self._evaluation_keys = key_id, bytes(evaluation_keys)
+            secret = file.load(seal.SecretKey(), self.context, blobs[0], "secret key")
+        return secret, blobs[1:]
 
-    def _require_keys(self) -> seal.SecretKey:
-        if self._secret_key is None:
-            raise FHEError("This client has no keys yet: call generate_keys() first.")
-        return self._secret_key
-
-    def _header(self) -> dict[str, Any]:
-        return {"program_id": self.spec.program_id, "key_id": self._key_id}
-
-    def encrypt(self, codes: np.ndarray) -> bytes:
+    def _encrypt(
+        self, secret: seal.SecretKey, codes: np.ndarray, request_id: str
+    ) -> tuple[dict[str, Any], Sequence[Blob]]:
         """Encrypt the results of all comparisons, batch by batch, each ciphertext seeded (half the size)."""
-        self._require_keys()
         n_slots = self.parameters.n_slots
         batches = [codes[start : start + n_slots] for start in range(0, len(codes), n_slots)]
         expansions = [largest_expansion(len(batch), n_slots, self.parameters.expansion_log2) for batch in batches]
+        encryptor = seal.Encryptor(self.context.seal_context, secret)
         blobs = progress_bar(
-            chain.from_iterable(map(self._encrypt_batch, batches, expansions)),
+            chain.from_iterable(
+                self._encrypt_batch(encryptor, *batch) for batch in zip(batches, expansions, strict=True)
+            ),
             description="encrypt",
             verbose=self.verbose,
             total=sum(1 for expansion in expansions for _ in self.packing.groups(expansion)),
         )
         shapes = [[len(batch), expansion] for batch, expansion in zip(batches, expansions, strict=True)]
-        return pack_message("request", {**self._header(), "batches": shapes}, list(blobs))
+        return {"batches": shapes}, list(blobs)
 
-    def _encrypt_batch(self, codes: np.ndarray, expansion: int) -> Iterator[bytes]:
+    def _encrypt_batch(self, encryptor: seal.Encryptor, codes: np.ndarray, expansion: int) -> Iterator[bytes]:
         """The ciphertexts of up to ``N / 2 ** (expansion + 1)`` rows, serialized."""
-        encryptor = seal.Encryptor(self.context.seal_context, self._require_keys())
         encoder = seal.CKKSEncoder(self.context.seal_context)
         bits = self.inputs.bits(codes)
         with SealFile() as file:
@@ -111,89 +95,61 @@ class CKKSClient(Client):
                 encoder.encode(slots.tolist(), self.context.level_ids[group.level], scale, plain)
                 yield file.dump(encryptor.encrypt_symmetric(plain))
 
-    def decrypt(self, response: bytes) -> np.ndarray:
-        """Decrypt and round leaf sums.
-
-        Raises
-        ------
-        KeyMismatchError
-            If the response was computed for another model or under other keys.
-        DecryptionError
-            If what was decrypted is not what a correct evaluation gives.
-        """
-        return self._decrypted(response, lambda values, integers: integers).astype(np.int64)
-
-    def rounding_errors(self, response: bytes) -> np.ndarray:
+    def rounding_errors(self, response: bytes, request: bytes | None = None) -> np.ndarray:
         """What `decrypt` rounds away, in integer steps, shape (n_rows, n_scores): the noise of the whole evaluation.
 
         It depends on the secret key: show it to nobody who could use that.
         """
-        return self._decrypted(response, np.subtract)
+        values, integers = self._opened(response, request, self._decrypt_rows)
+        return values - integers
 
-    def _decrypted(self, response: bytes, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        """A function of values and integers, float64, shape (n_rows, n_scores)."""
-        header, blobs = unpack_message("response", response)
-        decryptor = seal.Decryptor(self.context.seal_context, self._require_keys())
-        for name, mine in self._header().items():
-            if header.get(name) != mine:
-                raise KeyMismatchError(f"The response belongs to another model or other keys ({name} differs).")
-        constants, batches = self._answer_shape(header, len(blobs))
-        rest = iter(blobs)
+    def _read_response(self, request: RequestRecord, blobs: Sequence[memoryview]) -> list[seal.Ciphertext]:
+        n_expected = len(request.shape["batches"]) * self.constants.count(None)
+        if len(blobs) != n_expected:
+            raise ProtocolError(
+                f"The response holds {len(blobs)} ciphertexts; one a batch and score would be {n_expected}. If the "
+                "client's archive is older than the server's, write it again with save_client()."
+            )
         with SealFile() as file:
-            parts = [self._decrypt_batch(file, decryptor, rest, constants, of, *batch) for batch in batches]
-        return np.concatenate(parts)
+            return [self._read_ciphertext(file, blob) for blob in blobs]
 
-    def _answer_shape(self, header: dict[str, Any], n_blobs: int) -> tuple[list[int | None], list[tuple[int, int]]]:
-        try:
-            constants = [None if c is None else int(c) for c in header["constants"]]
-            batches = [(int(n_rows), int(expansion)) for n_rows, expansion in header["batches"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProtocolError("The response is malformed.") from error
-        fits = all(0 <= k <= 20 and 1 <= n <= self.parameters.n_slots >> k for n, k in batches)
-        n_responses = len(batches) * constants.count(None)
-        if not batches or not fits or len(constants) != self.spec.metadata["n_scores"] or n_responses != n_blobs:
-            raise ProtocolError("The response is malformed: its responses do not have the shape of the request.")
-        return constants, batches
-
-    def _decrypt_batch(
-        self,
-        file: SealFile,
-        decryptor: seal.Decryptor,
-        blobs: Any,
-        constants: list[int | None],
-        of: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        n_rows: int,
-        expansion: int,
-    ) -> np.ndarray:
-        columns = np.empty((n_rows, len(constants)))
-        for score, constant in enumerate(constants):
-            if constant is None:
-                values = self._decrypt_values(file, decryptor, next(blobs), expansion)
-                columns[:, score] = of(values, self._rounded(values))[:n_rows]
-            else:
-                columns[:, score] = of(np.array(constant), np.array(constant))
-        return columns
-
-    def _decrypt_values(
-        self, file: SealFile, decryptor: seal.Decryptor, blob: memoryview, expansion: int
-    ) -> np.ndarray:
-        """Leaf sums of a batch before rounding, float64; never leaves the client."""
+    def _read_ciphertext(self, file: SealFile, blob: memoryview) -> seal.Ciphertext:
         ciphertext = file.load(seal.Ciphertext(), self.context, blob, "response")
-        if ciphertext.parms_id() != self.context.level_ids[1]:
-            raise ProtocolError("A response of the response is at an unexpected level.")
+        if ciphertext.size() != 2 or ciphertext.parms_id() != self.context.level_ids[1]:
+            raise ProtocolError("A ciphertext of the response has another size or level than the program's.")
+        if not ciphertext.is_ntt_form() or ciphertext.is_transparent():
+            raise ProtocolError("A ciphertext of the response is none that an evaluation gives: it encrypts nothing.")
         ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.uses_pairs else 1)
+        return ciphertext
+
+    def _decrypt(
+        self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]
+    ) -> np.ndarray:
+        return self._decrypt_rows(secret, request, ciphertexts)[1].astype(np.int64)
+
+    def _decrypt_rows(
+        self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Leaf sums before and after rounding, two float64 arrays of shape (n_rows, n_scores)."""
+        decryptor = seal.Decryptor(self.context.seal_context, secret)
+        encoder = seal.CKKSEncoder(self.context.seal_context)
+        rest, batches = iter(ciphertexts), []
+        for n_rows, expansion in request.shape["batches"]:
+            batch = np.empty((2, n_rows, len(self.constants)))
+            for score, constant in enumerate(self.constants):
+                if constant is None:
+                    slots = self._decrypt_slots(decryptor, encoder, next(rest))
+                    batch[..., score] = rows_from_slots(slots, n_rows, expansion, self.parameters.score_bits)
+                else:
+                    batch[..., score] = constant
+            batches.append(batch)
+        values, integers = np.concatenate(batches, axis=1)
+        return values, integers
+
+    def _decrypt_slots(
+        self, decryptor: seal.Decryptor, encoder: seal.CKKSEncoder, ciphertext: seal.Ciphertext
+    ) -> np.ndarray:
+        """All N/2 slots before rounding, complex128; they never leave the client."""
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
-        slots = np.array(seal.CKKSEncoder(self.context.seal_context).decode_double(plain))
-        return rows_from_slots(slots, expansion)
-
-    def _rounded(self, values: np.ndarray) -> np.ndarray:
-        """Integers of all places of a batch; those without a row hold integers as well."""
-        integers = np.rint(values)
-        off = np.abs(values - integers).max()
-        if off > _INTEGER_TOLERANCE or np.abs(integers).max() > 2.0**self.parameters.score_bits:
-            raise DecryptionError(
-                "The decrypted response is no sum of leaves: it was computed under other keys, by another program, or "
-                "was altered on the way. Send the request again, with this client's evaluation_keys."
-            )
-        return integers
+        return np.array(encoder.decode_complex(plain))

@@ -157,6 +157,7 @@ class CKKSProgram(Program):
             metadata={
                 "parameters": asdict(self.parameters),
                 "n_scores": self.ensemble.n_scores,
+                "constants": self.schedule.constants,
                 "uses_pairs": self.packing.uses_pairs,
                 "galois_elements": self.galois_elements,
             },
@@ -190,4 +191,6 @@ class CKKSProgram(Program):
             "evaluation_key_bytes": relin_key_bytes(p) + len(self.galois_elements) * galois_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns,
+            "can_rerandomize": False,
+            "flooding_bits": 0.0,
         }

@@ -47,9 +47,11 @@ class ClearBackend(Backend):
         module = import_module(f"{__package__}.client")
         return module.ClearClient(spec, verbose=verbose)
 
-    def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
+    def evaluator(
+        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+    ) -> Evaluator:
         module = import_module(f"{__package__}.evaluator")
-        return module.ClearEvaluator(program, n_jobs=n_jobs, verbose=verbose)
+        return module.ClearEvaluator(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         return sum_leaves(program.ensemble, check_codes(codes, program.ensemble.n_features))

@@ -72,6 +72,8 @@ class ClearProgram(Program):
             "evaluation_key_bytes": 0,
             "server_sees": "everything: this backend encrypts nothing",
             "client_learns": self.client_learns,
+            "can_rerandomize": False,
+            "flooding_bits": 0.0,
         }
 
 

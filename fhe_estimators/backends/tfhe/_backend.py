@@ -82,9 +82,11 @@ class TFHEBackend(Backend):
     def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
         return _module("client").TFHEClient(spec, verbose=verbose)
 
-    def evaluator(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0) -> Evaluator:
+    def evaluator(
+        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+    ) -> Evaluator:
         load_concrete()
-        return _module("evaluator").TFHEEvaluator(program, n_jobs=n_jobs, verbose=verbose)
+        return _module("evaluator").TFHEEvaluator(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         return _module("_simulation").simulate(program, codes)

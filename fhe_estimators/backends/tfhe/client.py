@@ -2,72 +2,65 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ...exceptions import DecryptionError, KeyMismatchError, ProtocolError
+from ...exceptions import DecryptionError, ProtocolError
 from ...utils import progress_bar
-from .._base import Client, ClientSpec
-from ..messages import pack_message, unpack_client_keys, unpack_message
+from .._base import ClientSpec
+from ..client import RequestRecord, SessionClient
+from ..messages import Blob
 from ._circuit import load_concrete
 from ._comparisons import Comparisons
 from ._digits import CodeBits
 
 
-class TFHEClient(Client):
-    """Encrypts comparison bits, or the bits of codes, one row at a time; decrypts scores."""
+class TFHEClient(SessionClient):
+    """Encrypts comparison bits, or the bits of codes, one row at a time; decrypts scores.
+
+    The secret is a client of Concrete with keys of its own; None if the scores do not depend on the rows.
+    """
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
         self._constants = np.asarray(spec.arrays["constants"])
-        self._client = None
-        if "specs" in spec.arrays:
-            fhe = load_concrete()
-            self._client = fhe.Client(fhe.ClientSpecs.deserialize(spec.arrays["specs"].tobytes()))
-        self._key_id: str | None = None
-        self._evaluation_keys: bytes | None = None
+        self._specs = spec.arrays["specs"].tobytes() if "specs" in spec.arrays else None
 
-    def generate_keys(self) -> bytes:
-        if self._client is not None:
-            self._client.keys.generate(force=True)
-        return self._adopt(os.urandom(16).hex())
+    def _concrete_client(self) -> Any:
+        """A client of Concrete, without keys yet."""
+        fhe = load_concrete()
+        return fhe.Client(fhe.ClientSpecs.deserialize(self._specs))
 
-    def _adopt(self, key_id: str) -> bytes:
-        """Give the keys that Concrete holds an identity, and pack the evaluation keys."""
-        self._key_id = key_id
-        blobs = [] if self._client is None else [self._client.evaluation_keys.serialize()]
-        self._evaluation_keys = pack_message("evaluation_keys", self._identity(), blobs)
-        return self._evaluation_keys
+    def _generate(self) -> tuple[Any, Sequence[Blob]]:
+        if self._specs is None:
+            return None, []
+        secret = self._concrete_client()
+        secret.keys.generate(force=True)
+        return secret, [secret.evaluation_keys.serialize()]
 
-    @property
-    def evaluation_keys(self) -> bytes:
-        self._identity()
-        assert self._evaluation_keys is not None
-        return self._evaluation_keys
+    def _dump_keys(self, secret: Any, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
+        return [] if secret is None else [secret.keys.serialize()]  # the evaluation keys are among them
 
-    def export_keys(self) -> bytes:
-        identity = self._identity()
-        return pack_message("client_keys", identity, [] if self._client is None else [self._client.keys.serialize()])
+    def _load_keys(self, blobs: Sequence[memoryview]) -> tuple[Any, Sequence[Blob]]:
+        if len(blobs) != (0 if self._specs is None else 1):
+            raise ProtocolError("The client_keys are malformed.")
+        if self._specs is None:
+            return None, []
+        secret = self._concrete_client()
+        try:
+            secret.keys.load_from_bytes(bytes(blobs[0]))
+        except RuntimeError as error:
+            raise ProtocolError("The client_keys hold what are no keys of Concrete.") from error
+        return secret, [secret.evaluation_keys.serialize()]
 
-    def import_keys(self, keys: bytes) -> None:
-        key_id, blobs = unpack_client_keys(keys, self.spec.program_id, n_blobs=0 if self._client is None else 1)
-        if self._client is not None:
-            try:
-                self._client.keys.load_from_bytes(bytes(blobs[0]))
-            except RuntimeError as error:
-                raise ProtocolError("The client_keys hold what are no keys of Concrete.") from error
-        self._adopt(key_id)
-
-    def encrypt(self, codes: np.ndarray) -> bytes:
-        identity = self._identity()
-        rows = self._inputs(np.asarray(codes))
-        blobs = []
-        if self._client is not None:
-            bar = progress_bar(rows, description="encrypt", verbose=self.verbose)
-            blobs = [self._client.encrypt(row).serialize() for row in bar]
-        return pack_message("request", {**identity, "n_rows": len(rows)}, blobs)
+    def _encrypt(self, secret: Any, codes: np.ndarray, request_id: str) -> tuple[dict[str, Any], Sequence[Blob]]:
+        rows = self._inputs(codes)
+        if secret is None:
+            return {"n_rows": len(rows)}, []
+        bar = progress_bar(rows, description="encrypt", verbose=self.verbose)
+        return {"n_rows": len(rows)}, [secret.encrypt(row).serialize() for row in bar]
 
     def _inputs(self, codes: np.ndarray) -> np.ndarray:
         if codes.ndim != 2 or codes.shape[1] != self.spec.metadata["n_features"]:
@@ -77,33 +70,36 @@ class TFHEClient(Client):
             return CodeBits(codes.shape[1], n_bits, self.spec.metadata["with_missing"]).bits(codes)
         return Comparisons.from_arrays(self.spec.arrays).bits(codes)
 
-    def decrypt(self, response: bytes) -> np.ndarray:
-        header, blobs = unpack_message("response", response)
-        for name, expected in self._identity().items():
-            if header.get(name) != expected:
-                what = "another model" if name == "program_id" else "other keys"
-                raise KeyMismatchError(f"The response was made for {what} ({name} differs).")
-        n_rows = header.get("n_rows")
-        if not isinstance(n_rows, int) or n_rows < 0 or (self._client is not None and len(blobs) != n_rows):
-            raise ProtocolError("The response does not hold a ciphertext for every row.")
-        if self._client is None:
+    def _read_response(self, request: RequestRecord, blobs: Sequence[memoryview]) -> list[Any]:
+        n_expected = 0 if self._specs is None else request.shape["n_rows"]
+        if len(blobs) != n_expected:
+            raise ProtocolError(f"The response holds {len(blobs)} ciphertexts; the request asked for {n_expected}.")
+        return [_read_value(blob) for blob in blobs]
+
+    def _decrypt(self, secret: Any, request: RequestRecord, ciphertexts: list[Any]) -> np.ndarray:
+        n_rows = request.shape["n_rows"]
+        if secret is None:
             return np.tile(self._constants, (n_rows, 1))
-        sums = np.array([self._decrypt_row(blob) for blob in blobs]).reshape(n_rows, -1) + self._constants
+        sums = np.empty((n_rows, len(self._constants)), dtype=np.int64)
+        for row, ciphertext in enumerate(ciphertexts):
+            sums[row] = self._constants + _decrypted(secret, ciphertext, self._constants.shape)
         if (sums < self.spec.arrays["smallest"]).any() or (sums > self.spec.arrays["largest"]).any():
-            raise DecryptionError(
-                "The decrypted scores are outside what the model can give: wrong keys or a wrong response."
-            )
+            raise DecryptionError("The decrypted scores are outside what the model can give.")
         return sums
 
-    def _decrypt_row(self, blob: memoryview) -> np.ndarray:
-        fhe = load_concrete()
-        try:
-            value: Any = fhe.Value.deserialize(bytes(blob))
-            return np.asarray(self._client.decrypt(value), dtype=np.int64)  # type: ignore[union-attr]
-        except (RuntimeError, ValueError) as error:
-            raise ProtocolError("The response holds what is no ciphertext of this program.") from error
 
-    def _identity(self) -> dict[str, str]:
-        if self._key_id is None:
-            raise KeyMismatchError("This client has no keys yet: call generate_keys() first.")
-        return {"program_id": self.spec.program_id, "key_id": self._key_id}
+def _read_value(blob: memoryview) -> Any:
+    try:
+        return load_concrete().Value.deserialize(bytes(blob))
+    except (RuntimeError, ValueError) as error:
+        raise ProtocolError("The response holds what is no ciphertext of Concrete.") from error
+
+
+def _decrypted(secret: Any, ciphertext: Any, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        scores = np.asarray(secret.decrypt(ciphertext))
+    except (RuntimeError, ValueError) as error:
+        raise DecryptionError("The response holds what is no ciphertext of this program.") from error
+    if scores.shape != shape:
+        raise DecryptionError("The response holds a ciphertext of another shape than the program's scores.")
+    return scores

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...exceptions import KeyMismatchError, ProtocolError
+from ...exceptions import ProtocolError
 from ...utils import progress_bar
 from .._base import Evaluator
-from ..messages import pack_message, unpack_message
+from ..messages import check_identity, pack_message, read_n_rows, response_header, unpack_message
 from ._circuit import load_concrete
 from .program import TFHEProgram
 
@@ -17,28 +17,18 @@ class TFHEEvaluator(Evaluator):
 
     program: TFHEProgram
 
-    def __init__(self, program: TFHEProgram, *, n_jobs: int | None = None, verbose: int = 0):
-        super().__init__(program, n_jobs=n_jobs, verbose=verbose)
+    def __init__(self, program: TFHEProgram, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
+        super().__init__(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
         self._key_cache: tuple[bytes, dict[str, Any], Any] | None = None
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         keys_header, keys = self._parse_keys(evaluation_keys)
         header, blobs = unpack_message("request", request)
-        if header.get("program_id") != self.program.program_id:
-            raise KeyMismatchError("The request was encrypted for another model (program_id differs).")
-        if keys_header.get("program_id") != self.program.program_id:
-            raise KeyMismatchError("The evaluation keys were generated for another model (program_id differs).")
-        if header.get("key_id") != keys_header.get("key_id"):
-            raise KeyMismatchError(
-                "The request was encrypted for other keys than the evaluation keys at hand (key_id differs)."
-            )
-        n_rows = header.get("n_rows")
-        if not isinstance(n_rows, int) or len(blobs) != (0 if self.program.is_constant else n_rows):
+        reply = response_header(header, keys_header, self.program.program_id)
+        if len(blobs) != (0 if self.program.is_constant else read_n_rows("request", header)):
             raise ProtocolError("The request does not hold a ciphertext for every row.")
         bar = progress_bar(blobs, description="evaluate", verbose=self.verbose)
-        responses = [self._evaluate_row(bytes(blob), keys) for blob in bar]
-        identity = {"program_id": self.program.program_id, "key_id": str(header["key_id"])}
-        return pack_message("response", {**identity, "n_rows": n_rows}, responses)
+        return pack_message("response", reply, [self._evaluate_row(bytes(blob), keys) for blob in bar])
 
     def _evaluate_row(self, blob: bytes, keys: Any) -> bytes:
         fhe = load_concrete()
@@ -53,9 +43,19 @@ class TFHEEvaluator(Evaluator):
         cached = self._key_cache  # read once: another thread may replace it
         if cached is None or cached[0] != message:
             header, blobs = unpack_message("evaluation_keys", message)
-            keys = load_concrete().EvaluationKeys.deserialize(bytes(blobs[0])) if blobs else None
-            cached = self._key_cache = message, header, keys
+            check_identity("evaluation_keys", header, program_id=self.program.program_id)
+            cached = self._key_cache = message, header, self._read_keys(blobs)
         return cached[1:]
+
+    def _read_keys(self, blobs: list[memoryview]) -> Any:
+        if len(blobs) != (0 if self.program.is_constant else 1):
+            raise ProtocolError("The evaluation_keys are malformed.")
+        if not blobs:
+            return None
+        try:
+            return load_concrete().EvaluationKeys.deserialize(bytes(blobs[0]))
+        except (RuntimeError, ValueError) as error:
+            raise ProtocolError("The evaluation_keys hold what are no keys of Concrete.") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_key_cache": None}

@@ -149,6 +149,8 @@ class TFHEProgram(Program):
             "evaluation_key_bytes": 0 if circuit is None else _compressed_key_bytes(circuit),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns,
+            "can_rerandomize": False,
+            "flooding_bits": 0.0,
         }
 
 

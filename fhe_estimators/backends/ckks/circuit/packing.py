@@ -118,12 +118,12 @@ def imaginary_units(poly_modulus_degree: int) -> np.ndarray:
 
 
 def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_modulus_degree: int) -> np.ndarray:
-    """Slot values of one ciphertext.
+    """Slot values of one ciphertext. The rows are repeated until they fill it: the client then knows all slots.
 
     Parameters
     ----------
     bits : ndarray of shape (n_rows, n_inputs), bool
-        For at most ``N / 2 ** (expansion_log2 + 1)`` rows.
+        For 1 to ``N / 2 ** (expansion_log2 + 1)`` rows.
     group : PackedGroup
     expansion_log2, poly_modulus_degree : int
 
@@ -142,14 +142,9 @@ def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_mo
         rows = np.zeros((n_rows, len(group.places)))
         for column, place in enumerate(group.places):
             if position < len(place):
-                rows[: len(bits), column] = bits[:, place[position]]
+                rows[:, column] = np.resize(bits[:, place[position]], n_rows)
         return (powers * rows).sum(axis=-1).reshape(-1)
 
     if all(len(place) == 1 for place in group.places):
         return part(0)
     return part(0) + imaginary_units(poly_modulus_degree) * part(1)
-
-
-def rows_from_slots(slots: np.ndarray, expansion_log2: int) -> np.ndarray:
-    """Mean over the copies of each row's slot, shape (n_slots >> expansion_log2,)."""
-    return slots.reshape(2**expansion_log2, -1).mean(axis=0)

@@ -8,6 +8,7 @@ from typing import Any
 import tenseal.sealapi as seal
 
 from ....exceptions import ProtocolError
+from ...messages import is_count
 from .._context import CKKSContext
 from ..circuit.packing import PackedGroup
 from ..program import CKKSProgram
@@ -33,9 +34,11 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
     parameters = program.parameters
     batches, start = [], 0
     try:
-        shapes = [(int(n_rows), int(expansion)) for n_rows, expansion in header["batches"]]
+        shapes = [(n_rows, expansion) for n_rows, expansion in header["batches"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError("The request is malformed: it does not say what its batches hold.") from error
+    if not all(is_count(number) for shape in shapes for number in shape):
+        raise ProtocolError("The request is malformed: what its batches hold are no numbers.")
     for n_rows, expansion in shapes:
         if not 0 <= expansion <= parameters.expansion_log2 or not 1 <= n_rows <= parameters.n_slots >> expansion:
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tenseal.sealapi as seal
 
-from ....exceptions import KeyMismatchError, ProtocolError
-from ...messages import unpack_message
+from ....exceptions import ProtocolError
+from ...messages import check_identity, unpack_message
 from .._context import CKKSContext
 from ..program import CKKSProgram
 from ..seal_file import SealFile
@@ -22,8 +22,8 @@ class PublicKeys:
 
     Attributes
     ----------
-    key_id : str
-        Ties them to the requests of the same client.
+    header : dict
+        Of the message.
     context : CKKSContext
     relin_keys : seal.RelinKeys
     galois_keys : seal.GaloisKeys or None
@@ -31,12 +31,10 @@ class PublicKeys:
     """
 
     def __init__(self, program: CKKSProgram, message: bytes):
-        header, blobs = unpack_message("evaluation_keys", message)
-        if header.get("program_id") != program.program_id:
-            raise KeyMismatchError("The evaluation keys were generated for another model (program_id differs).")
-        if len(blobs) != 2 or not isinstance(header.get("key_id"), str):
-            raise ProtocolError("The evaluation keys are malformed.")
-        self.key_id: str = header["key_id"]
+        self.header, blobs = unpack_message("evaluation_keys", message)
+        check_identity("evaluation_keys", self.header, program_id=program.program_id)
+        if len(blobs) != 2:
+            raise ProtocolError("The evaluation_keys are malformed.")
         self.context = CKKSContext(program.parameters)
         with SealFile() as file:
             self.relin_keys = file.load(seal.RelinKeys(), self.context, blobs[0], "relinearization key")

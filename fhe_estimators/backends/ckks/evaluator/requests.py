@@ -6,10 +6,9 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from ....exceptions import KeyMismatchError
 from ....utils import progress_bar
 from ..._base import Evaluator
-from ...messages import pack_message, unpack_message
+from ...messages import pack_message, response_header, unpack_message
 from ..program import CKKSProgram
 from .batch import EncryptedBatch, evaluate_batch, split_batches
 from .evaluation_keys import PublicKeys
@@ -28,12 +27,12 @@ class CKKSEvaluator(Evaluator):
 
     program: CKKSProgram
 
-    def __init__(self, program: CKKSProgram, *, n_jobs: int | None = None, verbose: int = 0):
-        super().__init__(program, n_jobs=n_jobs, verbose=verbose)
+    def __init__(self, program: CKKSProgram, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
+        super().__init__(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
         self._key_cache: tuple[bytes, PublicKeys] | None = None
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
-        """Encrypted request to encrypted response, both with the header of the client's keys.
+        """Encrypted request to encrypted response.
 
         Raises
         ------
@@ -44,18 +43,9 @@ class CKKSEvaluator(Evaluator):
         """
         header, blobs = unpack_message("request", request)
         keys = self._parse_keys(evaluation_keys)
-        for name, theirs in (("program_id", self.program.program_id), ("key_id", keys.key_id)):
-            if header.get(name) != theirs:
-                what = "another model" if name == "program_id" else "other keys than the evaluation keys at hand"
-                raise KeyMismatchError(f"The request was encrypted for {what} ({name} differs).")
+        reply = response_header(header, keys.header, self.program.program_id)
         batches = split_batches(header, blobs, self.program)
         responses = self._evaluate(batches, evaluation_keys, keys)
-        reply = {
-            "program_id": self.program.program_id,
-            "key_id": keys.key_id,
-            "batches": [[batch.n_rows, batch.expansion_log2] for batch in batches],
-            "constants": self.program.schedule.constants,
-        }
         return pack_message("response", reply, [blob for response in responses for blob in response])
 
     def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: PublicKeys) -> list[list[bytes]]:
