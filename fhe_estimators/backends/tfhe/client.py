@@ -15,23 +15,24 @@ from ..messages import Blob
 from ._circuit import load_concrete
 from ._comparisons import Comparisons
 from ._digits import CodeBits
+from ._key_parameters import load_specs
 
 
 class TFHEClient(SessionClient):
     """Encrypts comparison bits, or the bits of codes, one row at a time; decrypts scores.
 
-    The secret is a client of Concrete with keys of its own; None if the scores do not depend on the rows.
+    The secret is a client of Concrete with keys of its own; None if the scores do not depend on the rows. Parameters of
+    keys and ciphertexts come with the spec, and are checked before a key is made.
     """
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
         self._constants = np.asarray(spec.arrays["constants"])
-        self._specs = spec.arrays["specs"].tobytes() if "specs" in spec.arrays else None
+        self._specs = load_specs(spec.arrays["specs"].tobytes()) if "specs" in spec.arrays else None
 
     def _concrete_client(self) -> Any:
         """A client of Concrete, without keys yet."""
-        fhe = load_concrete()
-        return fhe.Client(fhe.ClientSpecs.deserialize(self._specs))
+        return load_concrete().Client(self._specs)
 
     def _generate(self) -> tuple[Any, Sequence[Blob]]:
         if self._specs is None:

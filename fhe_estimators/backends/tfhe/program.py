@@ -10,11 +10,11 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
 from .._base import ClientSpec, Program
-from .._security import SECURITY_BITS
 from ..messages import program_digest
 from ._circuit import compile_circuit
 from ._comparisons import Comparisons, distinct_comparisons
 from ._digits import CodeBits, comparison_tables
+from ._key_parameters import security_of_specs
 from ._tables import Source, Table, TablePlan, plan_tables
 
 
@@ -79,12 +79,14 @@ class TFHEProgram(Program):
     def circuit(self) -> Any:
         """Concrete's circuit; compiled again where a program was pickled or loaded, with the same parameters."""
         low, high = self.ensemble.score_bounds()
-        return compile_circuit(
+        circuit = compile_circuit(
             self.plan,
             n_bits=self.n_bits,
             bounds=(low - self.plan.constants, high - self.plan.constants),
             global_p_error=self.p_error,
         )
+        security_of_specs(circuit.client.specs.serialize())  # Concrete chose the parameters; nothing insecure is kept
+        return circuit
 
     @cached_property
     def program_id(self) -> str:
@@ -135,7 +137,7 @@ class TFHEProgram(Program):
         circuit = None if self.is_constant else self.circuit
         return {
             "scheme": "TFHE (Concrete), programmable bootstrapping",
-            "security_bits": SECURITY_BITS,
+            "security_bits": 0 if circuit is None else int(security_of_specs(circuit.client.specs.serialize())),
             "poly_modulus_degree": 0 if circuit is None else _largest_polynomial(circuit),
             "depth": len(self.plan.levels),
             "n_comparisons": len(self.comparisons),
