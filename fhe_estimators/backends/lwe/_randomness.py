@@ -1,4 +1,4 @@
-"""Random bytes and what is sampled from them: public matrices, secrets and noise.
+"""Random bytes, and the public matrix that is expanded from them; secrets and noise are in `client.sampling`.
 
 Everything is a function of a key of 32 bytes (and of nothing else), so that known-answer tests can inject one; callers
 take their keys from `os.urandom`.
@@ -6,13 +6,12 @@ take their keys from `os.urandom`.
 
 from __future__ import annotations
 
-import math
 import os
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from .parameters import KEY_BYTES, NOISE_STANDARD_DEVIATION, LWEParameters
+from .parameters import KEY_BYTES, LWEParameters
 
 _BLOCK_BYTES = 16
 
@@ -67,39 +66,3 @@ def public_matrix(seed: bytes, parameters: LWEParameters, start: int, stop: int)
     words = stream.words((stop - start, parameters.rank, parameters.ring_degree), np.uint32)
     words <<= np.uint32(parameters.shift_bits)
     return words
-
-
-def ternary_secret(key: bytes, parameters: LWEParameters) -> np.ndarray:
-    """A secret uniform in {-1, 0, 1}, by rejection from bytes.
-
-    Returns
-    -------
-    ndarray of int8, shape (rank, ring_degree)
-    """
-    dimension = parameters.dimension
-    stream, found = Keystream(key), np.empty(0, dtype=np.uint8)
-    while len(found) < dimension:
-        drawn = stream.words((2 * dimension,), np.uint8)
-        found = np.concatenate([found, drawn[drawn < 255]])  # 255 = 3 * 85: without the last value no bias is left
-    return (found[:dimension] % 3).astype(np.int8).reshape(parameters.rank, parameters.ring_degree) - np.int8(1)
-
-
-def _gaussian_thresholds() -> np.ndarray:
-    """Cumulative probabilities, times 2^15, of the magnitude of the discrete Gaussian."""
-    variance = NOISE_STANDARD_DEVIATION**2
-    weights = [1.0, *(2 * math.exp(-(x**2) / (2 * variance)) for x in range(1, 64))]
-    cumulative = np.cumsum(weights) / sum(weights)
-    thresholds = np.rint(cumulative * 2**15).astype(np.uint16)
-    return thresholds[thresholds < 2**15]
-
-
-#: A magnitude is the number of thresholds that 15 uniform bits reach; the sixteenth bit is the sign. Tables of this
-#: precision are those of FrodoKEM (E. Alkim et al., specification of 2021, section 2.2.4 and its Renyi-divergence
-#: argument in section 5.1.3); comparing with every threshold takes the same time for every value.
-GAUSSIAN_THRESHOLDS = _gaussian_thresholds()
-
-
-def gaussian_from_words(words: np.ndarray) -> np.ndarray:
-    """Discrete Gaussian noise from uniform words of 16 bits, as int8. The kernels do the same, fused."""
-    magnitude = (words[..., None] >> 1 >= GAUSSIAN_THRESHOLDS).sum(axis=-1).astype(np.int8)
-    return np.where(words & 1, -magnitude, magnitude)

@@ -1,7 +1,7 @@
 """The written noise model: how far a decrypted product is from the exact one, and how large an input may be.
 
 An input ``x`` (one token) is sent as ``m = round(alpha x)``. What the worker multiplies by the integer weights ``w`` of
-an output is ``m + e + r``: message, Gaussian noise, and the rounding of the ciphertext to 24 bits, the last with
+an output is ``m + e + r``: message, noise, and the rounding of the ciphertext to 24 bits, the last with
 variance ``u^2 / 12`` for ``u = q / 2^24``. The product is ``w.m + w.(e + r) + w.d - h``, where ``d`` is the rounding of
 the message and ``h`` comes from hints in single precision. Everything is in units of 1 modulo q; divided by ``alpha``,
 it is the error of the output in units of the weights' integers.
@@ -18,11 +18,9 @@ from dataclasses import dataclass
 import torch
 
 from ...exceptions import NonFiniteError
-from ._randomness import GAUSSIAN_THRESHOLDS
-from .parameters import CIPHERTEXT_BITS, NOISE_STANDARD_DEVIATION, LWEParameters
+from .parameters import CIPHERTEXT_BITS, LARGEST_NOISE, NOISE_STANDARD_DEVIATION, LWEParameters
 
 _ROUNDING_VARIANCE = 1 / 12
-_LARGEST_NOISE = len(GAUSSIAN_THRESHOLDS)
 #: Standard deviations of what is bounded only statistically (the hints' rounding): exceeded less often than 1e-15.
 _STATISTICAL_MARGIN = 8.0
 #: Single-precision products and norms may be off by this much.
@@ -125,7 +123,7 @@ class NoiseModel:
         ValueError
             If the layer is so wide that its noise alone could wrap.
         """
-        noise = norms.largest_absolute * (_LARGEST_NOISE + self.rounding_unit / 2 + 1)
+        noise = norms.largest_absolute * (LARGEST_NOISE + self.rounding_unit / 2 + 1)
         noise += _STATISTICAL_MARGIN * self.hint_deviation
         room = 2.0 ** (self.parameters.modulus_bits - 1) - noise
         scale = room / max(norms.largest_euclidean, 1.0) - math.sqrt(norms.n_inputs) / 2

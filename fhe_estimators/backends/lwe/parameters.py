@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...exceptions import InsecureParametersError, ProtocolError
 from .._security import check_ring_security
 
-#: Standard deviation of the discrete Gaussian noise, that of the security table.
-NOISE_STANDARD_DEVIATION = 3.2
+#: A value of noise is the number of ones among so many random bits, less its mean: the centred binomial distribution
+#: with eta = 21, of the smallest deviation that is no less than that of the security table (3.19).
+NOISE_BITS = 42
+#: Standard deviation of the noise: the square root of eta / 2.
+NOISE_STANDARD_DEVIATION = math.sqrt(NOISE_BITS) / 2
+#: Largest absolute value of the noise.
+LARGEST_NOISE = NOISE_BITS // 2
 #: All arithmetic is modulo 2^32; a smaller modulus lives in the upper bits (see `LWEParameters.shift_bits`).
 WORD_BITS = 32
 #: Bits of a value of a ciphertext as it is sent: three bytes, which are three int8 limbs for the worker.

@@ -1,97 +1,101 @@
 """The fast kernels equal the reference bit for bit."""
 
+import functools
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 from fhe_estimators.backends.lwe import select_parameters
 from fhe_estimators.backends.lwe._limbs import from_limbs, multiply_ciphertexts, multiply_limbs, to_limbs
-from fhe_estimators.backends.lwe._randomness import public_matrix, ternary_secret
-from fhe_estimators.backends.lwe.client.kernels import CompiledKernels, TorchKernels
-from fhe_estimators.backends.lwe.client.transform import NegacyclicTransform
+from fhe_estimators.backends.lwe._randomness import public_matrix
+from fhe_estimators.backends.lwe.client import kernels as kernels_module
+from fhe_estimators.backends.lwe.client.kernels import TorchKernels
+from fhe_estimators.backends.lwe.client.sampling import ternary_secret
+from fhe_estimators.backends.lwe.parameters import NOISE_BITS
 from tests.backends.lwe import reference
+from tests.backends.lwe.kernels import KINDS, integers, kernels
 
 SEED, SECRET_KEY, NOISE_KEY = (bytes([i]) * 32 for i in (1, 2, 3))
 
 
-def kernels(kind, parameters):
-    if kind == "torch":
-        return TorchKernels(parameters, torch.device("cpu"))
-    pytest.importorskip("numba")
-    from fhe_estimators.backends.lwe.client import loops as _loops
-
-    return CompiledKernels(parameters, _loops)
+def reference_scheme(parameters):
+    return reference.Scheme(parameters.dimension, parameters.modulus_bits, parameters.ring_degree)
 
 
-@pytest.mark.parametrize("kind", ["torch", "compiled"])
+@functools.cache
+def expected(parameters, n_tokens, n_features):
+    """Values, scales, and what the reference makes of them."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(n_tokens, n_features)).astype(np.float32)
+    scales = rng.uniform(1, 1e5, n_tokens).astype(np.float32)
+    messages = np.rint(values * scales[:, None]).astype(int).tolist()
+    scheme = reference_scheme(parameters)
+    ciphertexts = reference.encrypt(scheme, SEED, SECRET_KEY, NOISE_KEY, messages)
+    public = [reference.public_row(scheme, SEED, feature) for feature in range(n_features)]
+    return values, scales, ciphertexts, reference.decrypt(scheme, SECRET_KEY, public, ciphertexts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("name", "n_tokens", "n_features"),
     [("fast", 1024, 3), ("fast", 100, 130), ("fast", 1, 17), ("precise", 64, 40), ("precise", 1500, 2)],
 )
 def test_encryption_and_decryption_equal_the_reference(kind, name, n_tokens, n_features):
     parameters = select_parameters(n_tokens, name=name)
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(n_tokens, n_features)).astype(np.float32)
-    scales = rng.uniform(1, 1e5, n_tokens).astype(np.float32)
+    values, scales, ciphertexts, decrypted = expected(parameters, n_tokens, n_features)
     client = kernels(kind, parameters)
-    public = torch.from_numpy(public_matrix(SEED, parameters, 0, n_features).view(np.int32))
-    spectra = client.spectra(public)
+    spectra = client.spectra(torch.from_numpy(public_matrix(SEED, parameters, 0, n_features).view(np.int32)))
     secret = client.secret_spectra(ternary_secret(SECRET_KEY, parameters))
 
-    ciphertexts = client.encrypt(spectra, secret, NOISE_KEY, torch.from_numpy(values), torch.from_numpy(scales))
-    expected = reference.encrypt(parameters, SEED, SECRET_KEY, NOISE_KEY, values, scales)
-    np.testing.assert_array_equal(reference.integers(ciphertexts), expected)
-
-    ones = torch.ones(n_features), torch.ones(n_tokens)
-    centred = client.decrypt(spectra, secret, ciphertexts, *ones)
-    exact = reference.decrypt(parameters, SECRET_KEY, public.numpy().view(np.uint32), ciphertexts)
-    np.testing.assert_array_equal(centred.numpy(), exact.astype(np.float32))
+    found = client.encrypt(spectra, secret, NOISE_KEY, torch.from_numpy(values), torch.from_numpy(scales))
+    np.testing.assert_array_equal(integers(found), ciphertexts)
+    centred = client.decrypt(spectra, secret, found, torch.ones(n_features), torch.ones(n_tokens))
+    np.testing.assert_array_equal(centred.numpy(), np.array(decrypted, dtype=np.float32))
 
 
-def test_known_answer_of_an_encryption():
-    parameters = select_parameters(4)
-    client = kernels("torch", parameters)
-    public = torch.from_numpy(public_matrix(SEED, parameters, 0, 2).view(np.int32))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_noise_follows_its_number_of_bits_in_the_same_process(kind, monkeypatch):
+    """No constant of the noise is compiled into the loops, nor kept in their cache on disk."""
+    parameters = select_parameters(2)
+    client = kernels(kind, parameters)
+    nothing = client.spectra(torch.zeros(300, parameters.rank, 2, dtype=torch.int32))
     secret = client.secret_spectra(ternary_secret(SECRET_KEY, parameters))
-    values = torch.tensor([[1.0, -2.0], [0.5, 0.0]])
-    ciphertexts = client.encrypt(client.spectra(public), secret, NOISE_KEY, values, torch.tensor([1000.0, 10.0]))
-    assert reference.integers(ciphertexts).tolist() == [[14308028, 16357726], [7995742, 12008455]]
+    for n_bits in (NOISE_BITS, 14, 56, NOISE_BITS):
+        monkeypatch.setattr(kernels_module, "NOISE_BITS", n_bits)
+        found = integers(client.encrypt(nothing, secret, NOISE_KEY, torch.zeros(2, 300), torch.ones(2)))
+        noise = np.array(reference.noise(NOISE_KEY, 600, n_bits)).reshape(2, 300)
+        np.testing.assert_array_equal(found, (64 * noise + 128) % 2**32 >> 8)
 
 
-@pytest.mark.parametrize("degree", [2, 64, 2048])
-def test_transform_is_exact_at_the_largest_values(degree):
-    rank = 2048 // degree
-    rng = np.random.default_rng(degree)
-    polynomials = np.where(rng.random((rank, degree)) < 0.5, -(2**31), 2**31 - 1)
-    secret = rng.choice([-1, 1], size=(rank, degree))
-    transform = NegacyclicTransform(degree)
-    spectra = transform.spectrum(torch.from_numpy(polynomials)) * transform.spectrum(torch.from_numpy(secret))
-    found = transform.coefficients(spectra.sum(dim=0)).numpy()
-    expected = sum(reference.negacyclic_product(a, s) for a, s in zip(polynomials, secret, strict=True))
-    np.testing.assert_array_equal(found, expected)
+def test_compiled_loops_freeze_nothing_but_the_shape_of_their_own_data():
+    """What numba captures from a module is fixed in its cache: only functions, types and structural integers."""
+    numba = pytest.importorskip("numba")
+    from fhe_estimators.backends.lwe import _limb_loops
+    from fhe_estimators.backends.lwe.client import loops, sampling_loops
 
-
-def test_rounding_error_of_the_transform_is_far_below_a_half():
-    degree = 2048
-    rng = np.random.default_rng(0)
-    polynomials = torch.from_numpy(rng.integers(-(2**31), 2**31, (64, degree)))
-    secret = torch.from_numpy(rng.choice([-1, 1], size=degree))
-    transform = NegacyclicTransform(degree)
-    folded = torch.fft.ifft(transform.spectrum(polynomials) * transform.spectrum(secret), norm="forward")
-    coefficients = torch.view_as_real(folded * transform.untwist)
-    assert (coefficients - coefficients.round()).abs().max() < 0.05
+    frozen = {
+        name
+        for module in (_limb_loops, loops, sampling_loops)
+        for function in vars(module).values()
+        if isinstance(function, numba.core.dispatcher.Dispatcher)
+        for name, value in inspect.getclosurevars(function.py_func).globals.items()
+        if not callable(value) and not inspect.ismodule(value)
+    }
+    assert frozen == {"LANES", "_STRETCH", "_CACHED_LENGTH", "_ROUNDING", "_WORDS", "_DIGITS", "_LOWEST_BITS"}
 
 
 @pytest.mark.parametrize("gemm", ["int8", "float64"])
 def test_products_of_limbs_are_exact_modulo_two_to_the_24(gemm):
     rng = np.random.default_rng(1)
-    integers = rng.integers(0, 1 << 24, (5, 3000))
-    integers[0], integers[1] = 0x7FFFFF, 0x800000
+    values = rng.integers(0, 1 << 24, (5, 3000))
+    values[0], values[1] = 0x7FFFFF, 0x800000
     matrix = rng.integers(-127, 128, (3000, 40)).astype(np.int8)
     matrix[:, 0] = 127
-    ciphertexts = to_limbs(torch.from_numpy(integers))
-    found = reference.integers(multiply_ciphertexts(ciphertexts, torch.from_numpy(matrix), gemm=gemm))
-    np.testing.assert_array_equal(found, (integers @ matrix.astype(np.int64)) % (1 << 24))
+    ciphertexts = to_limbs(torch.from_numpy(values))
+    found = integers(multiply_ciphertexts(ciphertexts, torch.from_numpy(matrix), gemm=gemm))
+    np.testing.assert_array_equal(found, (values @ matrix.astype(np.int64)) % (1 << 24))
 
 
 @pytest.mark.parametrize("n_limbs", [1, 2, 3, 4])

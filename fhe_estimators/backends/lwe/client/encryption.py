@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from ....exceptions import ProtocolError
-from .._randomness import new_key, public_matrix, ternary_secret
+from .._randomness import new_key, public_matrix
 from ..noise import NoiseModel, WeightNorms, inverse_scales, scales_of
 from ..parameters import KEY_BYTES, WORD_BITS, LWEParameters
 from .kernels import client_kernels
+from .sampling import ternary_secret
 
 
 @dataclass

@@ -6,6 +6,7 @@ Randomness comes in from outside, so both can be held against known answers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,12 +14,14 @@ import torch
 
 from ....utils import optional_module
 from .._limbs import from_limbs, to_limbs
-from .._randomness import Keystream, gaussian_from_words
-from ..parameters import CIPHERTEXT_BITS, WORD_BITS, LWEParameters
+from ..parameters import CIPHERTEXT_BITS, NOISE_BITS, WORD_BITS, LWEParameters
+from .sampling import UNIT_VALUES, centred_binomial, n_units, noise_stream
 from .transform import NegacyclicTransform
 
 #: Features that PyTorch transforms at a time; a multiple of the compiled loops' lanes.
 _CHUNK = 256
+#: Units of noise that a thread makes at a time: a megabyte of bits, which its second-level cache holds.
+_NOISE_UNITS = 384
 _DROPPED_BITS = WORD_BITS - CIPHERTEXT_BITS
 _HALF_UNIT = 1 << (_DROPPED_BITS - 1)
 
@@ -57,10 +60,6 @@ def client_kernels(parameters: LWEParameters, device: torch.device) -> ClientKer
     return TorchKernels(parameters, device) if loops is None else CompiledKernels(parameters, loops)
 
 
-def _noise_words(key: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    return Keystream(key).words(shape, np.uint16)
-
-
 def _chunks(n_features: int) -> Iterator[slice]:
     for start in range(0, n_features, _CHUNK):
         yield slice(start, min(start + _CHUNK, n_features))
@@ -91,10 +90,14 @@ class TorchKernels:
         products = (spectra * secret).sum(dim=1)
         return self.transform.coefficients(products)[:, :n_tokens].T
 
+    def _noise(self, key: bytes, n_values: int) -> torch.Tensor:
+        bits = torch.from_numpy(noise_stream(key, 0, n_units(n_values), NOISE_BITS).view(np.uint8))
+        return centred_binomial(bits.to(self.device))[:n_values]
+
     def encrypt(self, spectra, secret, noise_key, values, scales):
         n_tokens, n_features = values.shape
         ciphertexts = torch.empty((n_tokens, 3, n_features), dtype=torch.int8, device=self.device)
-        noise = torch.from_numpy(gaussian_from_words(_noise_words(noise_key, values.shape))).to(self.device)
+        noise = self._noise(noise_key, values.numel()).reshape(values.shape)
         for columns in _chunks(n_features):
             masks = self._masks(spectra[columns], secret, n_tokens)
             messages = (values[:, columns] * scales[:, None]).round().to(torch.int64) + noise[:, columns]
@@ -150,9 +153,9 @@ class CompiledKernels:
     def encrypt(self, spectra, secret, noise_key, values, scales):
         n_tokens, n_features = values.shape
         ciphertexts = torch.empty((n_tokens, 3, n_features), dtype=torch.int8)
-        words = _noise_words(noise_key, values.shape)
+        ones = self._ones(noise_key, values.numel()).reshape(values.shape)
         masking, shift = self._masking(spectra, secret), self.parameters.shift_bits
-        self.loops.encrypt(*masking, words, values.numpy(), scales.numpy(), shift, ciphertexts.numpy())
+        self.loops.encrypt(*masking, ones, NOISE_BITS // 2, values.numpy(), scales.numpy(), shift, ciphertexts.numpy())
         return ciphertexts
 
     def decrypt(self, spectra, secret, ciphertexts, factors, scales):
@@ -161,6 +164,22 @@ class CompiledKernels:
         masking = self._masking(spectra, secret)
         self.loops.decrypt(*masking, ciphertexts.numpy(), factors.numpy(), scales.numpy(), values.numpy())
         return values
+
+    def _ones(self, key: bytes, n_values: int) -> np.ndarray:
+        """The noise, plus its mean; made by threads a piece at a time, so that the bits stay in their caches."""
+        ones = np.empty((n_units(n_values), 8, UNIT_VALUES // 64), dtype=np.uint64)
+
+        def sample(start: int) -> None:
+            piece = ones[start : start + _NOISE_UNITS]
+            self.loops.count_ones(noise_stream(key, start, start + len(piece), NOISE_BITS), piece)
+
+        starts = range(0, len(ones), _NOISE_UNITS)
+        if len(starts) == 1:
+            sample(0)
+        else:
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                list(pool.map(sample, starts))
+        return ones.reshape(-1).view(np.uint8)[:n_values]
 
     def _masking(self, spectra: torch.Tensor, secret: torch.Tensor) -> tuple[np.ndarray, ...]:
         return spectra.numpy(), secret.numpy(), *self._constants

@@ -1,4 +1,4 @@
-"""Compiled loops of the client: transforms, masks, noise and rounding (CPU; needs numba).
+"""Compiled loops of the client: transforms, masks and rounding (CPU; needs numba).
 
 `LANES` polynomials are transformed side by side: every operation of the FFT is one on contiguous vectors, and since a
 lane is a feature, the results are where the token-major messages want them.
@@ -10,10 +10,11 @@ import numpy as np
 from numba import njit, prange
 
 from .._limb_loops import LOOP_OPTIONS, store_limbs
-from .._randomness import GAUSSIAN_THRESHOLDS
+from .sampling_loops import count_ones
+
+__all__ = ["LANES", "count_ones", "decrypt", "encrypt"]
 
 LANES = 16
-_NOISE_BLOCK = 1024
 #: Features that one thread works on at a time; a multiple of `LANES`.
 _STRETCH = 96
 #: Complex numbers a lane that are transformed before going on: they fit the first-level cache.
@@ -132,44 +133,29 @@ def _masks(spectra, secret, twiddles, untwist, masks):
 
 
 @njit(**LOOP_OPTIONS)
-def _gaussian(words, noise):
-    """Discrete Gaussian noise from 16-bit words; `_randomness.gaussian_from_words` says how."""
-    magnitude = np.empty(_NOISE_BLOCK, dtype=np.int16)
-    for start in range(0, len(words), _NOISE_BLOCK):
-        chunk, out = words[start : start + _NOISE_BLOCK], noise[start : start + _NOISE_BLOCK]
-        magnitude[:] = 0
-        for threshold in GAUSSIAN_THRESHOLDS:
-            for i in range(len(chunk)):
-                magnitude[i] += np.int16(1) if chunk[i] >> np.uint16(1) >= threshold else np.int16(0)
-        for i in range(len(chunk)):
-            negative = -np.int16(chunk[i] & np.uint16(1))  # all bits set, or none
-            out[i] = np.int8((magnitude[i] ^ negative) - negative)
-
-
-@njit(**LOOP_OPTIONS)
-def _encrypt_stretch(masks, words, values, scales, shift, ciphertexts):
+def _encrypt_stretch(masks, ones, mean_ones, values, scales, shift, ciphertexts):
     n_tokens, n_features = values.shape
-    noise = np.empty((n_tokens, n_features), dtype=np.int8)
-    _gaussian(words.copy().reshape(-1), noise.reshape(-1))
-    unit = np.int32(1 << shift)
+    unit, mean_ones = np.int32(1 << shift), np.int32(mean_ones)
     integers = np.empty(n_features, dtype=np.uint32)
     for t in range(n_tokens):
-        mask, scale, errors, row = masks[t], scales[t], noise[t], values[t]
+        mask, scale, errors, row = masks[t], scales[t], ones[t], values[t]
         for j in range(n_features):
-            message = (np.int32(np.rint(row[j] * scale)) + np.int32(errors[j])) * unit
+            message = (np.int32(np.rint(row[j] * scale)) + np.int32(errors[j]) - mean_ones) * unit
             integers[j] = (mask[j] + np.uint32(message) + np.uint32(128)) >> np.uint32(8)
         store_limbs(integers, ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2])
 
 
 @njit(parallel=True, **LOOP_OPTIONS)
-def encrypt(spectra, secret, twiddles, untwist, words, values, scales, shift, ciphertexts):
+def encrypt(spectra, secret, twiddles, untwist, ones, mean_ones, values, scales, shift, ciphertexts):
     """Encrypt a block of tokens.
 
     Parameters
     ----------
     spectra, secret, twiddles, untwist : see `_masks`
-    words : ndarray of uint16, shape (n_tokens, n_features)
-        Uniform; become the noise.
+    ones : ndarray of uint8, shape (n_tokens, n_features)
+        From `count_ones`; less ``mean_ones``, they are the noise.
+    mean_ones : int
+        Half the number of bits.
     values, scales : ndarray of float32, shapes (n_tokens, n_features) and (n_tokens,)
     shift : int
         ``LWEParameters.shift_bits``.
@@ -183,7 +169,9 @@ def encrypt(spectra, secret, twiddles, untwist, words, values, scales, shift, ci
         masks = np.empty((n_tokens, len(groups) * LANES), dtype=np.uint32)
         _masks(groups, secret, twiddles, untwist, masks)
         columns = slice(start, stop)
-        _encrypt_stretch(masks, words[:, columns], values[:, columns], scales, shift, ciphertexts[:, :, columns])
+        _encrypt_stretch(
+            masks, ones[:, columns], mean_ones, values[:, columns], scales, shift, ciphertexts[:, :, columns]
+        )
 
 
 @njit(**LOOP_OPTIONS)
