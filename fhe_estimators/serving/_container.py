@@ -20,9 +20,8 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from ..exceptions import ProtocolError
+from ._versions import ARCHIVE_VERSION, upgraded
 
-#: Raised whenever an older reader would misread a newer archive.
-ARCHIVE_VERSION = 1
 _FORMAT = "fhe_estimators"
 _MANIFEST, _ARRAYS = "manifest.json", "arrays.safetensors"
 
@@ -57,7 +56,7 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
 
 
 def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Settings and arrays of an archive; `ProtocolError` if it is not an intact archive of that kind."""
+    """Settings and arrays of an archive, as of the present version; `ProtocolError` if it is none of that kind."""
     try:
         with zipfile.ZipFile(path) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
@@ -67,7 +66,7 @@ def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], di
             blob = archive.read(_ARRAYS)
         if hashlib.sha256(blob).hexdigest() != manifest["arrays_sha256"]:
             raise ProtocolError(f"{path} was altered: the checksum of its arrays does not match.")
-        return manifest["settings"], load(blob)
+        return upgraded(kind, manifest["version"], manifest["settings"], load(blob))
     except (ProtocolError, OSError):
         raise
     except Exception as error:  # whatever zipfile, json and safetensors raise on broken input
@@ -77,6 +76,8 @@ def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], di
 def _check_manifest(manifest: Any, path: str | os.PathLike, kind: str) -> None:
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise ProtocolError(f"{path} is not an archive of fhe_estimators.")
+    if not isinstance(manifest["version"], int) or manifest["version"] < 1:
+        raise ProtocolError(f"{path} is not an archive of fhe_estimators: its format version is no number.")
     if manifest["version"] > ARCHIVE_VERSION:
         raise ProtocolError(
             f"{path} has format version {manifest['version']}; this installation reads up to {ARCHIVE_VERSION}. "

@@ -118,7 +118,7 @@ def load_client_archive(path: str | os.PathLike) -> ClientModel:
             quantizer,
             link_from_dict(settings["link"]),
             arrays["base_score"],
-            _score_scale(settings, arrays),
+            arrays["score_scale"],
             settings["row_checks"],
             _classes_from_json(settings["classes"]),
         )
@@ -133,13 +133,6 @@ def _restored(path: str | os.PathLike, restore: Callable[[], T]) -> T:
         raise  # a missing engine is no fault of the archive
     except (FHEError, KeyError, TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"{path} is not a valid archive of fhe_estimators: {error}") from error
-
-
-def _score_scale(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """A scale for each score; older archives have one for all."""
-    if "score_scale" in arrays:
-        return arrays["score_scale"]
-    return np.full(len(arrays["base_score"]), float(settings["score_scale"]))
 
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

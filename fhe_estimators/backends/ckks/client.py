@@ -39,8 +39,8 @@ class CKKSClient(SessionClient):
         self.inputs = InputTable.from_arrays(spec.arrays)
         self.context = CKKSContext(self.parameters)
         self.packing = PackingPlan(spec.arrays["level"], spec.arrays["role"], spec.metadata["uses_pairs"])
-        #: The value of each score that does not depend on the row, else None. Archives of version 1 do not name them.
-        self.constants = spec.metadata.get("constants", [None] * spec.metadata["n_scores"])
+        #: The value of each score that does not depend on the row, else None.
+        self.constants = spec.metadata["constants"]
 
     def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
         """Evaluation keys: relinearization keys and, if needed, Galois keys."""
