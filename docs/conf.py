@@ -46,6 +46,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "download_all_examples": False,
     "plot_gallery": "True",
+    "remove_config_comments": True,
 }
 
 #: Methods that scikit-learn generates, whose docstrings refer to its own documentation.

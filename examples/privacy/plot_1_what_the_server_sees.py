@@ -121,7 +121,7 @@ print(f"chance: {1 / 256:.3%}")
 
 # %%
 
-fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 for values, label in ((clear, "measurements"), (ciphertexts, "request")):
     frequencies = np.bincount(values, minlength=256) / len(values)
     ax.plot(frequencies, drawstyle="steps-mid", label=label)
@@ -131,7 +131,7 @@ ax.set(xlabel="value of the byte", ylabel="frequency", xlim=(0, 255))
 ax.set_yscale("log")
 ax.legend(fontsize="small")
 
-fig, ax = plt.subplots(figsize=(4, 3.6), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 percent = [100 * fraction for fraction in pairs.values()]
 ax.bar(list(pairs), percent, width=0.5, color="C1")
 ax.axhline(100 / 256, label="chance", **chance)

@@ -156,7 +156,7 @@ for cost, evaluate in zip(costs, report["seconds"][1:], strict=True):
 places = np.arange(len(costs))
 names = [f"{cost['rows']:,}" for cost in costs]
 
-fig, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 for shift, name in ((-0.18, "request"), (0.18, "response")):
     megabytes = [cost[f"{name} bytes"] / 1e6 for cost in costs]
     bars = ax.bar(places + shift, megabytes, 0.36, label=name)
@@ -168,7 +168,7 @@ ax.set_xticks(places, names)
 ax.set_xlabel("rows of the request")
 ax.legend(fontsize="small", loc="upper left")
 
-fig, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 total = np.zeros(len(costs))
 for phase in ("encrypt", "transfer", "evaluate (server)", "decrypt"):
     seconds = np.array([cost[phase] for cost in costs])

@@ -98,7 +98,7 @@ print(f"mean absolute error of the median: {mean_error:.2f} Å")
 # intervals are wide where the model knows little. Then, the coverage of rows
 # with narrow and with wide intervals: a model can be right on average only.
 
-fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 order = np.argsort(median)[::15]
 place, truth, held = np.arange(len(order)), y_test[order], inside[order]
 interval = {"color": "C0", "alpha": 0.35, "label": "5 % to 95 %"}
@@ -108,13 +108,13 @@ for chosen, style, label in ((held, ".k", "truth"), (~held, "xr", "outside")):
     ax.plot(place[chosen], truth[chosen], style, markersize=4, label=label)
 ax.set(xlabel="test rows, by predicted median", ylabel="distance, Å")
 ax.set(xticks=[], ylim=(-1, 30))
-ax.legend(fontsize="small", ncols=4, loc="upper left")
+ax.legend(fontsize="small", ncols=2, loc="upper left")
 
 groups = np.array_split(np.argsort(upper - lower), 8)
 widths = [(upper - lower)[group].mean() for group in groups]
 coverage = np.array([inside[group].mean() for group in groups])
 errors = 1.96 * np.sqrt(coverage * (1 - coverage) / len(groups[0]))
-fig, ax = plt.subplots(figsize=(5, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 label = "rows by width, in eighths"
 ax.errorbar(widths, 100 * coverage, 100 * errors, fmt="o-", label=label)
 ax.axhline(90, color="0.4", linestyle="--", label="wanted")

@@ -21,6 +21,8 @@ of the model, and in cost.
 #
 # With the last two, the model is trained on the bins.
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
@@ -77,7 +79,7 @@ print(pd.DataFrame(rows).round(3).to_string(index=False))
 # %%
 
 for name, text in learned.items():
-    print(f"{name}: {text}\n")
+    print(textwrap.fill(f"{name}: {text}", 79), end="\n\n")
 
 # %%
 # How many bits suffice

@@ -104,7 +104,7 @@ for name, row_counts in {"clear": many, "ckks": many, "tfhe": (1, 4)}.items():
     seconds = last["encrypt"] + last["evaluate"] + last["decrypt"]
     milliseconds = 1e3 * seconds / n_rows
     ax.set_title(f"{name}: {milliseconds:,.3f} ms a row of {n_rows:,}")
-    ax.set(xlim=(0.7, 6000), ylim=(1e-4, 20))
+    ax.set(xlim=(0.7, 6000), ylim=(1e-5, 100))
 plt.show()
 
 # sphinx_gallery_thumbnail_number = 2

@@ -15,6 +15,7 @@ modulus a ring degree, and that sizes and time; and what each field of
 # Forests of ten trees on the diabetes data of scikit-learn. Compilation makes
 # no keys, so this is quick.
 
+import textwrap
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -104,8 +105,10 @@ for layout in ("auto", "rows"):
 # All fields of one compiled model:
 
 forest = compiled(4)
+indent = " " * 24
 for name, value in forest.program_.describe().items():
-    print(f"{name:>22}: {value}")
+    line = f"{name:>22}: {value}"
+    print(textwrap.fill(line, 79, subsequent_indent=indent))
 
 # %%
 # ``security_bits``
@@ -163,7 +166,7 @@ plt.show()
 try:
     replace(forest.program_.parameters, poly_modulus_degree=4096)
 except InsecureParametersError as error:
-    print(error)
+    print(textwrap.fill(str(error), 79))
 
 # %%
 # A model for which no secure ring offers the levels and the precision is

@@ -100,7 +100,7 @@ class ComparisonReport:
         for name in ("scheme", "security_bits", "server_sees", "client_learns"):
             if name in self.facts:
                 label = f"{name.replace('_', ' '):>28}  "
-                lines += textwrap.wrap(f"{label}{self.facts[name]}", 100, subsequent_indent=" " * len(label))
+                lines += textwrap.wrap(f"{label}{self.facts[name]}", 79, subsequent_indent=" " * len(label))
         return "\n".join(lines)
 
     def _agreement_lines(self) -> list[str]:
