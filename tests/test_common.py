@@ -1,14 +1,17 @@
-"""scikit-learn's own estimator checks over every class."""
+"""scikit-learn's own estimator checks: over every class in the clear, and again with encrypted predictions."""
 
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fhe_estimators import estimators as module
+from tests.estimators.executing import EXECUTING
 
 ALIASES = ("FHERandomForest", "FHEGradientBoosting")
-CLASSES = [getattr(module, name) for name in module.__all__ if name.startswith("FHE") and name not in ALIASES]
+NAMES = [name for name in module.__all__ if name.startswith("FHE") and name not in ALIASES]
 
 _WEIGHTED_BOOTSTRAP = "a bootstrap sample depends on the number of rows (scikit-learn's own forests fail as well)"
 _WEIGHTED_SUBSAMPLE = "max_samples depends on the number of rows (scikit-learn's IsolationForest fails as well)"
+_KEYS_ARE_KEPT = "the first encrypted prediction makes keys, and they are kept for the next ones"
 
 #: Checks that cannot pass, by class, with the reason.
 EXPECTED_FAILURES = {
@@ -17,16 +20,47 @@ EXPECTED_FAILURES = {
     "FHEIsolationForest": {"check_sample_weight_equivalence_on_dense_data": _WEIGHTED_SUBSAMPLE},
 }
 
+#: Small models: the checks fit and predict some hundred times.
+SMALL = {
+    "FHEClassifier": {"estimator": DecisionTreeClassifier(max_depth=2)},
+    "FHERegressor": {"estimator": DecisionTreeRegressor(max_depth=2)},
+    "FHEDecisionTreeClassifier": {"max_depth": 2},
+    "FHEDecisionTreeRegressor": {"max_depth": 2},
+    "FHERandomForestClassifier": {"max_depth": 3, "n_estimators": 5},  # scikit-learn asks for some accuracy
+    "FHEIsolationForest": {"n_estimators": 2, "max_samples": 4},
+}
+#: One of each kind: what classes of a kind share need not be encrypted twice.
+ENCRYPTED = (
+    "FHEClassifier",
+    "FHERandomForestRegressor",
+    "FHEGradientBoostingClassifier",
+    "FHEIsolationForest",
+)
+
 
 def expected_failures(estimator):
     return EXPECTED_FAILURES.get(type(estimator).__name__, {})
 
 
-@parametrize_with_checks(
-    [cls() for cls in CLASSES],
-    expected_failed_checks=expected_failures,
-)
+def expected_failures_of_execution(estimator):
+    name = type(estimator).__name__.removeprefix("Executing")
+    return {**EXPECTED_FAILURES.get(name, {}), "check_dict_unchanged": _KEYS_ARE_KEPT}
+
+
+def executing(name, backend):
+    return EXECUTING[name](backend=backend, **SMALL.get(name, {"n_estimators": 3, "max_depth": 2}))
+
+
+@parametrize_with_checks([getattr(module, name)() for name in NAMES], expected_failed_checks=expected_failures)
 def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [executing(name, "clear") for name in NAMES] + [executing(name, "ckks") for name in ENCRYPTED],
+    expected_failed_checks=expected_failures_of_execution,
+)
+def test_estimator_checks_of_encrypted_predictions(estimator, check):
     check(estimator)
 
 

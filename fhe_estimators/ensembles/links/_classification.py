@@ -177,12 +177,13 @@ class _AveragingLink(ClassificationLink):
 class AverageProbabilityLink(_AveragingLink):
     """Scores are sums of the probabilities of all classes over the trees of a forest.
 
-    Classes that are tied in a leaf are rounded alike, so they stay tied.
+    Classes that are tied in a leaf are rounded alike, so they stay tied; what rounding adds to the sum of an output's
+    probabilities or takes from it is divided out again.
 
     Parameters
     ----------
     n_trees : int, default=1
-        Divisor of the sums.
+        Number of trees, which is what the scores of an output add up to, up to rounding.
     class_counts : tuple of int
         Number of classes of each output, which has as many score columns.
     """
@@ -192,7 +193,7 @@ class AverageProbabilityLink(_AveragingLink):
     class_counts: tuple[int, ...] = ()
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
-        return scores / self.n_trees
+        return np.concatenate([p / p.sum(axis=1, keepdims=True) for p in self._of_outputs(scores)], axis=1)
 
 
 @dataclass(frozen=True)
