@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._product_choice import AUTO, check_product
 from .hint_cache import DEFAULT_MEMORY_BYTES, HintCache
 from .parameters import LWEParameters, select_parameters
 
@@ -20,6 +21,11 @@ class LWEBackend:
         ``"precise"``: dimension 2,048 and 32 bits; a third of that noise, for twice the hints.
     n_checks : int, default=8
         Check vectors of a product: a wrong response passes with probability at most ``2 ** (1 - n_checks)``.
+    product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
+        How integers are multiplied, by workers in this process and in the checks of responses: three products of
+        int8, two of int16 (CPU, compiled), one of float64, three of float32. All are exact, and give the same bits.
+        ``"auto"`` measures which is the fastest, in milliseconds, once a process and device; the environment variable
+        ``FHE_ESTIMATORS_PRODUCT`` pins it for processes where nothing else does, such as workers that serve.
     hint_memory_bytes : int, default=2 ** 31
         Hints beyond it are kept in files.
     hint_directory : path-like, default=None
@@ -36,10 +42,14 @@ class LWEBackend:
 
     parameters: str = "fast"
     n_checks: int = 8
+    product: str = AUTO
     hint_memory_bytes: int = DEFAULT_MEMORY_BYTES
     hint_directory: str | Path | None = None
 
     name = "lwe"
+
+    def __post_init__(self) -> None:
+        check_product(self.product)
 
     def select_parameters(self, n_tokens: int) -> LWEParameters:
         """Parameter set for batches of so many tokens.

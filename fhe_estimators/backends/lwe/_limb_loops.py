@@ -39,3 +39,20 @@ def combine_limbs(products, ciphertexts):
         for j in range(n_features):
             integers[j] = np.uint32(product0[j] + (product1[j] << np.int32(8)) + (product2[j] << np.int32(16)))
         store_limbs(integers, ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2])
+
+
+@njit(parallel=True, **LOOP_OPTIONS)
+def words_to_limbs(words, ciphertexts):
+    """Balanced limbs, int8 of shape (n_tokens, 3, n_features), of words of uint32, modulo 2^24."""
+    for t in prange(len(words)):
+        store_limbs(words[t], ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2])
+
+
+@njit(parallel=True, **LOOP_OPTIONS)
+def limbs_to_words(ciphertexts, words):
+    """The inverse of `words_to_limbs`: words of int32, shape (n_tokens, n_features), from 24 bits."""
+    n_tokens, _, n_features = ciphertexts.shape
+    for t in prange(n_tokens):
+        limb0, limb1, limb2, row = ciphertexts[t, 0], ciphertexts[t, 1], ciphertexts[t, 2], words[t]
+        for j in range(n_features):
+            row[j] = (np.int32(limb2[j]) << 16) + (np.int32(limb1[j]) << 8) + np.int32(limb0[j])

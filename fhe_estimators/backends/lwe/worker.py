@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ._limbs import from_limbs, multiply_ciphertexts, multiply_limbs, to_limbs
+from ._product_choice import choose_product
 from ._randomness import public_matrix
 from .parameters import LWEParameters
 
-_HINT_LIMBS = 4
 #: Columns of the public matrix that are multiplied at a time.
 _HINT_CHUNK = 512
 
 
-def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "int8") -> torch.Tensor:
+def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, product: str = "auto") -> torch.Tensor:
     """Encrypted tokens times a clear matrix: an encryption, under the same secret, of the product.
 
     Run by the worker; needs no key. Exact modulo 2^24: no noise is added, that of the inputs is multiplied by the
@@ -25,16 +24,19 @@ def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, gemm: str = "in
     ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
         Ciphertexts of a client.
     matrix : tensor of int8, shape (n_inputs, n_outputs)
-    gemm : {"int8", "float64"}, default="int8"
+    product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
+        How integers are multiplied, see `LWEBackend`; the result is the same.
 
     Returns
     -------
     tensor of int8, shape (n_tokens, 3, n_outputs)
     """
-    return multiply_ciphertexts(ciphertexts, matrix, gemm=gemm)
+    return choose_product(matrix.device, len(ciphertexts), product).ciphertexts(ciphertexts, matrix)
 
 
-def compute_hint(matrix: torch.Tensor, seed: bytes, parameters: LWEParameters, *, gemm: str = "int8") -> torch.Tensor:
+def compute_hint(
+    matrix: torch.Tensor, seed: bytes, parameters: LWEParameters, *, product: str = "auto"
+) -> torch.Tensor:
     """The public matrix of a run times the weights, modulo 2^32: what a client unmasks products with.
 
     Run by the worker, once a layer and run; depends on no data and no secret.
@@ -45,7 +47,8 @@ def compute_hint(matrix: torch.Tensor, seed: bytes, parameters: LWEParameters, *
     seed : bytes
         Seed of the public matrix.
     parameters : LWEParameters
-    gemm : {"int8", "float64"}, default="int8"
+    product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
+        How integers are multiplied, see `LWEBackend`; the result is the same.
 
     Returns
     -------
@@ -54,9 +57,9 @@ def compute_hint(matrix: torch.Tensor, seed: bytes, parameters: LWEParameters, *
     n_inputs, n_outputs = matrix.shape
     public = torch.from_numpy(public_matrix(seed, parameters, 0, n_inputs).view(np.int32))
     columns = public.reshape(n_inputs, -1)
+    exact_product = choose_product(matrix.device, _HINT_CHUNK, product)
     hint = torch.empty((n_outputs, columns.shape[1]), dtype=torch.int32)
     for start in range(0, columns.shape[1], _HINT_CHUNK):
-        chunk = columns[:, start : start + _HINT_CHUNK].T
-        limbs = to_limbs(chunk, _HINT_LIMBS).to(matrix.device)
-        hint[:, start : start + _HINT_CHUNK] = from_limbs(multiply_limbs(limbs, matrix, gemm=gemm)).T.to(torch.int32)
+        chunk = columns[:, start : start + _HINT_CHUNK].T.to(matrix.device)
+        hint[:, start : start + _HINT_CHUNK] = exact_product.of_words(chunk, matrix).T
     return hint.reshape(n_outputs, parameters.rank, parameters.ring_degree)

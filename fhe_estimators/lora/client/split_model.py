@@ -83,7 +83,7 @@ class CompiledModel:
         workers = self._workers
         if workers is None:
             weights = {layer.name: layer.weights for layer in self.layers if layer.weights is not None}
-            workers = [LocalWorker(weights, device=self.device)]
+            workers = [LocalWorker(weights, device=self.device, product=self.backend.product)]
         return WorkerPool(workers, self.layers, self.costs)
 
     @property

@@ -23,10 +23,20 @@ class LocalWorker:
         For errors and logs.
     device : str, default="cpu"
         Where the weights are and products are computed.
+    product : str, default="auto"
+        How integers are multiplied, see `LWEBackend`.
     """
 
-    def __init__(self, weights: dict[str, torch.Tensor], *, name: str = "in-process", device: str = "cpu"):
+    def __init__(
+        self,
+        weights: dict[str, torch.Tensor],
+        *,
+        name: str = "in-process",
+        device: str = "cpu",
+        product: str = "auto",
+    ):
         self.name = name
+        self.product = product
         self._digests = {layer: weights_digest(matrix) for layer, matrix in weights.items()}
         self._weights = {layer: matrix.to(device) for layer, matrix in weights.items()}
 
@@ -71,7 +81,7 @@ class LocalWorker:
                 f"Ciphertexts for {layer}/{direction} have shape {tuple(ciphertexts.shape)} of {ciphertexts.dtype}, "
                 f"expected (n_tokens, 3, {len(matrix)}) of torch.int8."
             )
-        response = multiply(ciphertexts.to(matrix.device), matrix)
+        response = multiply(ciphertexts.to(matrix.device), matrix, product=self.product)
         return response, time.perf_counter() - start
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
@@ -93,7 +103,7 @@ class LocalWorker:
         hint : tensor of int32, shape (n_outputs, rank, ring_degree)
             What the client unmasks products with.
         """
-        return compute_hint(self._matrix(layer, direction), seed, parameters)
+        return compute_hint(self._matrix(layer, direction), seed, parameters, product=self.product)
 
     def _matrix(self, layer: str, direction: str) -> torch.Tensor:
         if layer not in self._weights:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .._limbs import from_limbs, multiply_limbs, to_limbs
+from .._limbs import from_limbs, to_limbs
+from .._product_choice import choose_product
 from .._randomness import Keystream, new_key, public_matrix
 from ..parameters import CIPHERTEXT_BITS, WORD_BITS, LWEParameters
 
@@ -43,9 +44,9 @@ class ProductCheck:
     def __init__(self, matrix: torch.Tensor, n_checks: int, key: bytes | None = None):
         words = Keystream(key or new_key()).words((n_checks, matrix.shape[1]), np.uint32)
         words[0] |= 1
-        outputs = to_limbs(torch.from_numpy(words.view(np.int32)), _LIMBS).to(matrix.device)
-        inputs = from_limbs(multiply_limbs(outputs, matrix.T.contiguous())).to(torch.int32)
-        self._outputs = _side_by_side(outputs)
+        outputs = torch.from_numpy(words.view(np.int32)).to(matrix.device)
+        inputs = choose_product(matrix.device, n_checks).of_words(outputs, matrix.T)
+        self._outputs = _side_by_side(to_limbs(outputs, _LIMBS))
         self._inputs = _side_by_side(to_limbs(inputs, _LIMBS))
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -75,8 +76,8 @@ class ProductCheck:
         for left, right in zip(
             public.flatten(1).split(_CHUNK, dim=1), hint.flatten(1).split(_CHUNK, dim=1), strict=True
         ):
-            expected = _inner_products(to_limbs(left.T, _LIMBS), self._inputs)
-            if ((_inner_products(to_limbs(right.T, _LIMBS), self._outputs) - expected) & (2**WORD_BITS - 1)).any():
+            expected = _of_words(left.T, self._inputs)
+            if ((_of_words(right.T, self._outputs) - expected) & (2**WORD_BITS - 1)).any():
                 return False
         return True
 
@@ -86,9 +87,18 @@ def _side_by_side(limbs: torch.Tensor) -> torch.Tensor:
     return limbs.flatten(0, 1).T.contiguous()
 
 
-def _inner_products(limbs: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Of rows and vectors, shape (n_rows, n_vectors), modulo 2^32 at least."""
-    products = multiply_limbs(limbs.to(vectors.device), vectors)
-    n_rows, n_limbs, _ = products.shape
-    of_vectors = from_limbs(products.reshape(n_rows * n_limbs, -1, _LIMBS).transpose(1, 2))
-    return from_limbs(of_vectors.reshape(n_rows, n_limbs, -1))
+def _inner_products(ciphertexts: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Of tokens and vectors, shape (n_tokens, n_vectors), modulo 2^24 at least."""
+    ciphertexts = ciphertexts.to(vectors.device)
+    return _join_limbs(choose_product(vectors.device, len(ciphertexts)).of_ciphertexts(ciphertexts, vectors))
+
+
+def _of_words(words: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Inner products of words of 32 bits and vectors, modulo 2^32 at least."""
+    words = words.to(vectors.device)
+    return _join_limbs(choose_product(vectors.device, len(words)).of_words(words, vectors))
+
+
+def _join_limbs(products: torch.Tensor) -> torch.Tensor:
+    """Products with vectors from those with the limbs of vectors, side by side."""
+    return from_limbs(products.unflatten(1, (-1, _LIMBS)).transpose(1, 2))

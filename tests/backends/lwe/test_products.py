@@ -1,0 +1,250 @@
+"""Every way to multiply equals Python's integers, on every device and processor."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fhe_estimators.backends.lwe import LWEBackend, select_parameters
+from fhe_estimators.backends.lwe import _product_choice as choice
+from fhe_estimators.backends.lwe._limbs import to_limbs
+from fhe_estimators.backends.lwe._products import PRODUCTS, ExactProduct
+from fhe_estimators.backends.lwe._randomness import public_matrix
+from fhe_estimators.backends.lwe.worker import compute_hint, multiply
+
+from .kernels import integers
+
+SHAPES = [(1, 1, 1), (2, 3, 5), (3, 512, 16), (4, 1025, 97), (7, 33, 100), (50, 130, 200), (100, 2048, 40)]
+#: As plain a processor as those of the last ten years are; numba takes the host's features unless both are set.
+PLAIN_PROCESSOR = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+popcnt",
+}
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+]
+
+
+def exact_product(name, device="cpu"):
+    product = PRODUCTS[name]
+    if not product.available(torch.device(device)):
+        pytest.skip(f"{name} needs numba and a CPU")
+    return product
+
+
+def operands(n_rows, n_inner, n_columns, seed=0):
+    """Random words of 32 bits and weights, with the largest and smallest ones in the first rows and columns."""
+    rng = np.random.default_rng(seed)
+    words = rng.integers(-(2**31), 2**31, (n_rows, n_inner)).astype(np.int32)
+    matrix = rng.integers(-128, 128, (n_inner, n_columns)).astype(np.int8)
+    words[0], words[-1] = -(2**31), 2**31 - 1
+    matrix[:, 0], matrix[:, -1] = -128, 127
+    return words, matrix
+
+
+def exact(words, matrix):
+    return words.astype(np.int64) @ matrix.astype(np.int64)
+
+
+def check(product, words, matrix, device, transposed):
+    weights = torch.from_numpy(matrix).to(device)
+    weights = weights.T.contiguous().T if transposed else weights
+    expected = exact(words, matrix)
+    found = product.of_words(torch.from_numpy(words).to(device), weights)
+    assert found.dtype == torch.int32 and found.is_contiguous()
+    np.testing.assert_array_equal(found.cpu().numpy(), expected.astype(np.int32))
+    ciphertexts = to_limbs(torch.from_numpy(words)).to(device)
+    found = product.of_ciphertexts(ciphertexts, weights)
+    np.testing.assert_array_equal(found.cpu().numpy() % 2**24, expected % 2**24)
+    limbs = product.ciphertexts(ciphertexts, weights)
+    assert limbs.dtype == torch.int8 and limbs.is_contiguous()
+    np.testing.assert_array_equal(integers(limbs.cpu()), expected % 2**24)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_equal_integers(name, shape, transposed, device):
+    check(exact_product(name, device), *operands(*shape), device, transposed)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_wide_layers_equal_integers(name, transposed, device):
+    check(exact_product(name, device), *operands(3, 16384, 24), device, transposed)
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize("weight", [-128, 127])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_all_limbs_at_their_largest(name, weight, value):
+    ciphertexts = torch.full((4, 3, 16384), value, dtype=torch.int8)
+    matrix = torch.full((16384, 18), weight, dtype=torch.int8)
+    found = integers(exact_product(name).ciphertexts(ciphertexts, matrix))
+    assert (found == int(integers(ciphertexts)[0, 0]) * weight * 16384 % 2**24).all()
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_more_terms_than_a_product_of_float64_takes_at_once(name):
+    words = torch.full((1, 40_000), -(2**31), dtype=torch.int32)
+    words[0, ::2] = 2**31 - 1
+    matrix = torch.full((40_000, 1), -128, dtype=torch.int8)
+    matrix[0] = 127
+    found = exact_product(name).of_words(words, matrix)
+    np.testing.assert_array_equal(found.numpy(), exact(words.numpy(), matrix.numpy()).astype(np.int32))
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_operands_that_are_views(name):
+    """Slices of rows and of features, as micro-batches and merged layers make them."""
+    words, matrix = operands(24, 80, 60)
+    product = exact_product(name)
+    ciphertexts, weights = to_limbs(torch.from_numpy(words))[3:20:2, :, 8:72], torch.from_numpy(matrix)[8:72, 5:50]
+    found = integers(product.ciphertexts(ciphertexts, weights))
+    np.testing.assert_array_equal(found, exact(words[3:20:2, 8:72], matrix[8:72, 5:50]) % 2**24)
+    found = product.of_words(torch.from_numpy(words).T[8:72].T, weights)
+    np.testing.assert_array_equal(found.numpy(), exact(words[:, 8:72], matrix[8:72, 5:50]).astype(np.int32))
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_workers_give_the_same_ciphertexts_and_hints_whatever_the_product(name):
+    exact_product(name)
+    parameters = select_parameters(8)
+    matrix = torch.randint(-128, 128, (40, 24), dtype=torch.int8)
+    ciphertexts = torch.randint(-128, 128, (20, 3, 40), dtype=torch.int8)
+    found = integers(multiply(ciphertexts, matrix, product=name))
+    np.testing.assert_array_equal(found, exact(integers(ciphertexts), matrix.numpy()) % 2**24)
+    hint = compute_hint(matrix, bytes(32), parameters, product=name)
+    public = public_matrix(bytes(32), parameters, 0, 40).reshape(40, -1).astype(np.int64)
+    np.testing.assert_array_equal(
+        hint.reshape(24, -1).numpy(), (matrix.numpy().T.astype(np.int64) @ public).astype(np.int32)
+    )
+
+
+class TestChoice:
+    def test_products_are_chosen_once_a_device_and_number_of_rows(self, monkeypatch):
+        measured = []
+        monkeypatch.setattr(choice, "_chosen", {})
+        monkeypatch.setattr(choice, "measure_products", lambda *key: measured.append(key) or PRODUCTS["float64"])
+        cpu = torch.device("cpu")
+        for n_rows in (1, 2, 100, 1000):
+            assert choice.choose_product(cpu, n_rows).name == "float64"
+        assert measured == [(cpu, True), (cpu, False)]
+
+    def test_a_name_or_the_environment_pins_it(self, monkeypatch):
+        monkeypatch.setattr(choice, "measure_products", lambda *key: pytest.fail("measured"))
+        monkeypatch.setattr(choice, "_chosen", {})
+        cpu = torch.device("cpu")
+        assert choice.choose_product(cpu, 100, "float32").name == "float32"
+        monkeypatch.setenv(choice.PRODUCT_VARIABLE, "float64")
+        assert choice.choose_product(cpu, 100).name == "float64"
+        assert choice.choose_product(cpu, 100, "int8").name == "int8"
+
+    def test_unknown_names_are_refused(self, monkeypatch):
+        with pytest.raises(ValueError, match="product='bfloat16' is unknown: use 'auto' or one of"):
+            LWEBackend(product="bfloat16")
+        monkeypatch.setenv(choice.PRODUCT_VARIABLE, "fast")
+        with pytest.raises(ValueError, match="product='fast' is unknown"):
+            choice.choose_product(torch.device("cpu"), 100)
+
+    @pytest.mark.parametrize("few_rows", [False, True])
+    def test_slow_products_are_not_chosen(self, monkeypatch, few_rows):
+        class Loop(type(PRODUCTS["int8"])):
+            """What PyTorch does with int8 on a processor that its libraries have no code for."""
+
+            def ciphertexts(self, ciphertexts, matrix):
+                calls.append(ciphertexts.shape)
+                for _ in range(40):
+                    result = super().ciphertexts(ciphertexts, matrix)
+                return result
+
+        calls = []
+        monkeypatch.setitem(choice.PRODUCTS, "int8", Loop())
+        assert choice.measure_products(torch.device("cpu"), few_rows).name != "int8"
+        # It was not even timed at the larger shape.
+        assert {shape[2] for shape in calls} == {choice.SHAPES[few_rows][0][1]}
+
+    def test_wrong_products_are_not_chosen(self, monkeypatch):
+        class Rounded(ExactProduct):
+            """Fast, and exact but for the largest sums."""
+
+            name = "rounded"
+
+            def of_words(self, words, matrix):
+                sums = words.double() @ matrix.double()
+                return sums.bfloat16().to(torch.int64).to(torch.int32)
+
+            def ciphertexts(self, ciphertexts, matrix):
+                return ciphertexts
+
+        class Missing(Rounded):
+            def of_words(self, words, matrix):
+                raise NotImplementedError("no such operation on this device")
+
+        cpu = torch.device("cpu")
+        assert all(choice.is_exact(product, cpu) for product in PRODUCTS.values() if product.available(cpu))
+        for product in (Rounded(), Missing()):
+            assert not choice.is_exact(product, cpu)
+            monkeypatch.setitem(choice.PRODUCTS, "other", product)
+            assert choice.measure_products(cpu, False).name != "rounded"
+
+
+def run_plain(*arguments, **environment):
+    """Run Python as on a processor with AVX2 alone."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, **PLAIN_PROCESSOR, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_products_and_kernels_on_a_plain_processor():
+    """These tests and those of the client's kernels, in a process that has AVX2 alone."""
+    tests = [os.path.join(os.path.dirname(__file__), name) for name in ("test_products.py", "test_kernels.py")]
+    process = run_plain("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow", *tests)
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-1000:]
+
+
+CHOICE_SCRIPT = """
+import time, torch
+from fhe_estimators.backends.lwe._product_choice import choose_product
+from fhe_estimators.backends.lwe.worker import multiply
+
+assert torch.backends.cpu.get_cpu_capability() == "AVX2", torch.backends.cpu.get_cpu_capability()
+matrix = torch.randint(-127, 128, (576, 576), dtype=torch.int8).T
+ciphertexts = torch.randint(-128, 128, (256, 3, 576), dtype=torch.int8)
+inputs, weights = torch.randn(256, 576), matrix.float()
+
+
+def seconds(function):
+    runs = []
+    for _ in range(20):
+        start = time.perf_counter()
+        function()
+        runs.append(time.perf_counter() - start)
+    return min(runs)
+
+
+product = choose_product(matrix.device, 256)
+print(product.name, seconds(lambda: multiply(ciphertexts, matrix)) / seconds(lambda: inputs @ weights))
+"""
+
+
+def test_the_chosen_product_is_fast_on_a_plain_processor():
+    pytest.importorskip("numba")
+    process = run_plain("-c", CHOICE_SCRIPT)
+    assert process.returncode == 0, process.stderr
+    name, ratio = process.stdout.split()
+    assert name in PRODUCTS
+    assert float(ratio) < 8, process.stdout  # about 1.6; a plain loop takes 50
