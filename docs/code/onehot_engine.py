@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from fhe_estimators.backends import SECURITY_BITS, Backend, ClientSpec, Evaluator, Program, check_ring_security
+from fhe_estimators.backends import Backend, ClientSpec, Evaluator, Program, check_ring_security, security_bits
 from fhe_estimators.backends.client import SessionClient
 from fhe_estimators.backends.messages import pack_message, program_digest, read_n_rows, response_header, unpack_message
 from fhe_estimators.ensembles import TreeEnsemble, decision_leaves, sum_leaves
@@ -82,7 +82,7 @@ class OneHotProgram(Program):
     def describe(self) -> dict:
         return {
             "scheme": "LWE, indicators of leaves",
-            "security_bits": SECURITY_BITS,
+            "security_bits": int(security_bits(DIMENSION, MODULUS_BITS)),
             "poly_modulus_degree": DIMENSION,
             "depth": 0,
             "n_ciphertexts": len(self.leaves),

@@ -147,7 +147,8 @@ def test_describe(backend, classification):
     clf = small(module.FHEDecisionTreeClassifier, backend=backend).fit(*classification).compile()
     description = clf.program_.describe()
     assert "(feature, threshold) pairs" in description["client_learns"]
-    assert description["security_bits"] == (0 if backend == "clear" else 128)
+    bits = description["security_bits"]
+    assert bits == 0 if backend == "clear" else bits >= 128
     assert {"scheme", "depth", "n_ciphertexts", "upload_bytes", "download_bytes", "server_sees"} <= set(description)
 
 

@@ -148,7 +148,7 @@ def test_resuming_from_a_checkpoint_gives_the_same_result(llama, sequences, tmp_
 
 def test_describe(llama):
     facts = HELoRAFineTuner(llama).compile().program_.describe()
-    assert facts["security_bits"] == 128 and facts["verified"]
+    assert facts["security_bits"] >= 128 and facts["verified"]
     assert facts["upload_bytes_per_value"] == 3
     assert facts["n_remote_layers"] == 8  # q+k+v, o, gate+up, down, in two blocks
     assert "nothing about texts" in facts["worker_learns"]

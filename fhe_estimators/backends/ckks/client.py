@@ -18,7 +18,7 @@ from ._context import CKKSContext
 from .circuit.inputs import InputTable
 from .circuit.packing import PackingPlan, expansion_of_group, largest_expansion, pack_bits
 from .circuit.redundancy import rows_from_slots
-from .parameters import CKKSParameters
+from .parameters import MAX_EXPANSION_LOG2, CKKSParameters
 from .seal_file import SealFile
 
 
@@ -37,6 +37,7 @@ class CKKSClient(SessionClient):
         super().__init__(spec, verbose=verbose)
         self.parameters = CKKSParameters.from_json(spec.metadata["parameters"])
         self.inputs = InputTable.from_arrays(spec.arrays)
+        self.galois_elements = _checked_elements(spec.metadata["galois_elements"], self.parameters)
         self.context = CKKSContext(self.parameters)
         self.packing = PackingPlan(spec.arrays["level"], spec.arrays["role"], spec.metadata["uses_pairs"])
         #: The value of each score that does not depend on the row, else None.
@@ -45,10 +46,9 @@ class CKKSClient(SessionClient):
     def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
         """Evaluation keys: relinearization keys and, if needed, Galois keys."""
         generator = seal.KeyGenerator(self.context.seal_context)
-        elements = self.spec.metadata["galois_elements"]
         with SealFile() as file:
             relin = file.dump(generator.create_relin_keys())
-            galois = file.dump(generator.create_galois_keys(elements)) if elements else b""
+            galois = file.dump(generator.create_galois_keys(self.galois_elements)) if self.galois_elements else b""
         return generator.secret_key(), [relin, galois]
 
     def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
@@ -153,3 +153,14 @@ class CKKSClient(SessionClient):
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         return np.array(encoder.decode_complex(plain))
+
+
+def _checked_elements(elements: Any, parameters: CKKSParameters) -> list[int]:
+    """Automorphisms to make keys for: a few odd numbers below 2N, or keys would take all memory."""
+    largest = 2 * parameters.poly_modulus_degree - 1
+    if not isinstance(elements, list) or len(elements) > MAX_EXPANSION_LOG2 + 1:
+        raise ProtocolError("The CKKS parameters are malformed: galois_elements is no list of a few integers.")
+    for element in elements:
+        if type(element) is not int or not 1 < element <= largest or element % 2 == 0:
+            raise ProtocolError(f"The CKKS parameters are malformed: {element!r} is no Galois element.")
+    return elements

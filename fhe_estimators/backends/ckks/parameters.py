@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...exceptions import ParameterSelectionError, ProtocolError
-from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security
+from ...exceptions import FHEError, ParameterSelectionError, ProtocolError
+from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security, security_bits
 from .circuit.noise import ERROR_STDS, MAX_ERROR, CircuitNoise, RingNoise
 
 #: Ring degrees worth considering; larger ones are slower than any reasonable use.
@@ -21,6 +21,14 @@ MAX_EXPANSION_LOG2 = 7
 _HEADROOM_BITS = 3
 #: SEAL's limit on the size of a prime, and the least that still leaves enough primes of a size.
 _MAX_PRIME_BITS, _MIN_PRIME_BITS = 60, 26
+#: What each number of a parameter set can be at all. Archives bring them, and they are used as sizes.
+_RANGES = {
+    "prime_bits": (_MIN_PRIME_BITS, _MAX_PRIME_BITS),
+    "special_bits": (_MIN_PRIME_BITS, _MAX_PRIME_BITS),
+    "n_levels": (1, 64),
+    "score_bits": (1, 60),
+    "expansion_log2": (0, MAX_EXPANSION_LOG2),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class CKKSParameters:
     ------
     InsecureParametersError
         Below 128-bit security.
+    ValueError
+        If a number is out of its range.
     """
 
     poly_modulus_degree: int
@@ -59,6 +69,13 @@ class CKKSParameters:
     expansion_log2: int
 
     def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            _check_integer(name, getattr(self, name), low, high)
+        if len(self.base_bits) not in (1, 2):
+            raise ValueError(f"base_bits={self.base_bits!r} must be one or two primes.")
+        for bits in self.base_bits:
+            _check_integer("base_bits", bits, _MIN_PRIME_BITS, _MAX_PRIME_BITS)
+        _check_integer("poly_modulus_degree", self.poly_modulus_degree, 1, 1 << 17)
         check_ring_security(self.poly_modulus_degree, sum(self.coeff_modulus_bits))
 
     @classmethod
@@ -66,7 +83,9 @@ class CKKSParameters:
         """Validated parameters from plain JSON values; `ProtocolError` if they are not parameters."""
         try:
             return cls(**{**values, "base_bits": tuple(values["base_bits"])})
-        except (KeyError, TypeError) as error:
+        except FHEError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"The CKKS parameters are malformed: {error}.") from error
 
     def fits(self, imaginary: float) -> bool:
@@ -84,12 +103,22 @@ class CKKSParameters:
         return (*self.base_bits, *[self.prime_bits] * (self.n_levels - 1), self.special_bits)
 
     @property
+    def security_bits(self) -> float:
+        """Estimated security of all keys and ciphertexts; SEAL's noise is a little wider than the table's."""
+        return security_bits(self.poly_modulus_degree, sum(self.coeff_modulus_bits))
+
+    @property
     def n_slots(self) -> int:
         return self.poly_modulus_degree // 2
 
     def n_primes(self, level: int) -> int:
         """Number of data primes of a ciphertext at a level."""
         return len(self.base_bits) + level - 1
+
+
+def _check_integer(name: str, value: Any, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name}={value!r} must be an integer from {low} to {high}.")
 
 
 def predicted_error_std(parameters: CKKSParameters, noise: CircuitNoise) -> float:

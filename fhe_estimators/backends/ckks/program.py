@@ -12,7 +12,6 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from .._base import ClientSpec, Program
-from .._security import SECURITY_BITS
 from ..messages import program_digest
 from .circuit.comparisons import ComparisonTable, comparisons_of_ensemble
 from .circuit.inputs import FACTOR, TERM
@@ -173,7 +172,7 @@ class CKKSProgram(Program):
         batch, small = ([g.level for g in self.packing.groups(k)] for k in (0, p.expansion_log2))
         return {
             "scheme": "CKKS (SEAL), leaf sums rounded to exact integers",
-            "security_bits": SECURITY_BITS,
+            "security_bits": int(p.security_bits),
             "poly_modulus_degree": p.poly_modulus_degree,
             "coeff_modulus_bits": list(p.coeff_modulus_bits),
             "depth": p.n_levels,

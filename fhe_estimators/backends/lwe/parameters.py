@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...exceptions import InsecureParametersError, ProtocolError
-from .._security import check_ring_security
+from .._security import check_ring_security, security_bits
 
 #: A value of noise is the number of ones among so many random bits, less its mean: the centred binomial distribution
 #: with eta = 21, of the smallest deviation that is no less than that of the security table (3.19).
@@ -22,6 +22,8 @@ WORD_BITS = 32
 CIPHERTEXT_BITS = 24
 #: Bytes of seeds and keys.
 KEY_BYTES = 32
+#: Secrets, one a block of tokens, that may share one public matrix: their number costs some bits of security.
+MAX_SECRETS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class LWEParameters:
     -----
     The security of module-LWE is estimated, as usual, as that of ring-LWE in the dimension n: A. Langlois and
     D. Stehle, "Worst-case to average-case reductions for module lattices", Designs, Codes and Cryptography 75, 2015.
+    That of many secrets under one public matrix is that of whichever falls most easily; see `security_bits`.
     """
 
     dimension: int
@@ -67,6 +70,16 @@ class LWEParameters:
             raise ValueError(
                 f"ring_degree={degree} must be a power of two from 2 to dimension={self.dimension} and divide it."
             )
+
+    @property
+    def security_bits(self) -> float:
+        """Estimated security of `MAX_SECRETS` secrets under one public matrix, of which an attacker wants any one.
+
+        What is sent is rounded to 24 bits, which hides as noise does: the worker never sees more.
+        """
+        unit = 2.0 ** (self.modulus_bits - CIPHERTEXT_BITS)
+        noise_std = math.hypot(NOISE_STANDARD_DEVIATION, unit / math.sqrt(12) if unit > 1 else 0.0)
+        return security_bits(self.dimension, self.modulus_bits, noise_std, "ternary", MAX_SECRETS)
 
     @property
     def rank(self) -> int:
@@ -90,7 +103,7 @@ class LWEParameters:
 
     @classmethod
     def from_dict(cls, values: Any) -> LWEParameters:
-        """From a message; the security is checked again.
+        """From a message: one of the `PARAMETER_SETS`, with any ring degree.
 
         Parameters
         ----------
@@ -107,12 +120,23 @@ class LWEParameters:
         InsecureParametersError
             If they are not.
         ProtocolError
-            If a parameter is missing.
+            If a parameter is missing, or no integer, or they are no set of this version.
         """
         try:
-            return cls(**{name: int(values[name]) for name in ("dimension", "modulus_bits", "ring_degree")})
+            numbers = {name: values[name] for name in ("dimension", "modulus_bits", "ring_degree")}
         except (KeyError, TypeError) as error:
             raise ProtocolError("The message has no valid LWE parameters.") from error
+        if any(not isinstance(number, int) or isinstance(number, bool) for number in numbers.values()):
+            raise ProtocolError(f"The LWE parameters {numbers} are not integers.")
+        try:
+            parameters = cls(**numbers)
+        except InsecureParametersError:
+            raise
+        except ValueError as error:
+            raise ProtocolError(f"The message has no valid LWE parameters: {error}") from error
+        if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():
+            raise ProtocolError(f"The LWE parameters {numbers} are no set that this version uses.")
+        return parameters
 
 
 #: Dimension and modulus bits by name. "fast" halves the client's transforms and the hints.

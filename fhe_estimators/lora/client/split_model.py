@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from ...backends import SECURITY_BITS
 from ...backends.lwe import LWEBackend, LWEParameters
 from ...backends.lwe.client.encryption import LWEClient
 from ...backends.lwe.parameters import KEY_BYTES
@@ -97,7 +96,7 @@ class CompiledModel:
         n_weights = sum(len(layer.scales) * layer.n_inputs for layer in self.layers)
         return {
             "scheme": "module-LWE, clear int8 weights times ciphertexts",
-            "security_bits": SECURITY_BITS,
+            "security_bits": int(self.parameters.security_bits),
             "dimension": self.parameters.dimension,
             "modulus_bits": self.parameters.modulus_bits,
             "ring_degree": self.parameters.ring_degree,

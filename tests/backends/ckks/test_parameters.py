@@ -61,7 +61,7 @@ def compiled(layout="auto", **options):
 @pytest.mark.parametrize(("depth", "levels"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3)])
 def test_depth_costs_its_logarithm(depth, levels):
     described = compiled(n_trees=3, depth=depth)
-    assert described["depth"] == levels and described["security_bits"] == 128
+    assert described["depth"] == levels and described["security_bits"] >= 128
     total = sum(described["coeff_modulus_bits"])
     assert total <= MAX_COEFF_MODULUS_BITS[described["poly_modulus_degree"]]
     assert described["predicted_error_std"] * 8 <= 1 / 8

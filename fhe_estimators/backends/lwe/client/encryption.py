@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ....exceptions import ProtocolError
+from ....exceptions import InsecureParametersError, ProtocolError
 from .._randomness import new_key, public_matrix
 from ..noise import NoiseModel, WeightNorms, inverse_scales, scales_of
-from ..parameters import KEY_BYTES, WORD_BITS, LWEParameters
+from ..parameters import KEY_BYTES, MAX_SECRETS, WORD_BITS, LWEParameters
 from .kernels import client_kernels
 from .sampling import ternary_secret
 
@@ -46,8 +46,10 @@ class LWEClient:
 
     Notes
     -----
-    Many samples under many secrets with one public matrix are as hard as under one secret: C. Peikert, V.
-    Vaikuntanathan and B. Waters, "A framework for efficient and composable oblivious transfer", CRYPTO 2008, lemma 7.3.
+    Samples under many secrets with one public matrix are as hard as under one, but for a factor of their number: C.
+    Peikert, V. Vaikuntanathan and B. Waters, "A framework for efficient and composable oblivious transfer", CRYPTO
+    2008, lemma 7.3. No attack is known that gains the whole factor; `LWEParameters.security_bits` estimates what the
+    best one gains from `MAX_SECRETS` secrets, and no client makes more.
     """
 
     def __init__(self, parameters: LWEParameters, seed: bytes | None = None, *, device: torch.device | str = "cpu"):
@@ -61,6 +63,7 @@ class LWEClient:
         self._kernels = client_kernels(parameters, self.device)
         self._public: torch.Tensor | None = None
         self._n_public = 0
+        self._n_secrets = 0
 
     def prepare(self, n_inputs: int) -> None:
         """Make the spectra of the public matrix for layers of so many inputs."""
@@ -87,9 +90,12 @@ class LWEClient:
 
         Raises
         ------
+        InsecureParametersError
+            If `MAX_SECRETS` secrets were used under the public matrix.
         ValueError
             If values are not finite; nothing is encrypted then.
         """
+        self._count_secrets(-(-len(values) // self.parameters.ring_degree))
         self.prepare(values.shape[1])
         assert self._public is not None
         values = values.contiguous()
@@ -100,6 +106,14 @@ class LWEClient:
             parts.append(self._kernels.encrypt(self._public, secret, new_key(), block, block_scales))
             spectra.append(secret)
         return parts[0] if len(parts) == 1 else torch.cat(parts), Secrets(spectra, scales)
+
+    def _count_secrets(self, n_blocks: int) -> None:
+        if self._n_secrets + n_blocks > MAX_SECRETS:
+            raise InsecureParametersError(
+                f"This client encrypted {self._n_secrets} blocks of tokens under one public matrix, and more than "
+                f"{MAX_SECRETS} would cost too much security: compile again, which makes a new client and matrix."
+            )
+        self._n_secrets += n_blocks
 
     def hint_spectra(self, hint: torch.Tensor) -> torch.Tensor:
         """What `decrypt` needs of a worker's hint (n_outputs, rank, ring_degree): 4 bytes a coefficient."""
