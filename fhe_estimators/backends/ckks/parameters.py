@@ -11,7 +11,8 @@ import numpy as np
 
 from ...exceptions import FHEError, ParameterSelectionError, ProtocolError
 from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security, security_bits
-from .circuit.noise import ERROR_STDS, MAX_ERROR, CircuitNoise, RingNoise
+from .circuit.noise import ERROR_STDS, MAX_ERROR, CircuitNoise
+from .circuit.ring_noise import RingNoise
 
 #: Ring degrees worth considering; larger ones are slower than any reasonable use.
 RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -19,6 +20,10 @@ RING_DEGREES = (4096, 8192, 16384, 32768)
 MAX_EXPANSION_LOG2 = 7
 #: Bits between a leaf sum and half the modulus: differences are twice as large, and noise comes on top.
 _HEADROOM_BITS = 3
+#: Relative error of SEAL's encoder and decoder, which compute in double precision.
+_FLOAT_ERROR = 2.0**-45
+#: A prime more makes a batch a third slower: an upload of small requests that is about six times as large is worse.
+_PRICE_OF_A_PRIME = 2.5
 #: SEAL's limit on the size of a prime, and the least that still leaves enough primes of a size.
 _MAX_PRIME_BITS, _MIN_PRIME_BITS = 60, 26
 #: What each number of a parameter set can be at all. Archives bring them, and they are used as sizes.
@@ -71,8 +76,8 @@ class CKKSParameters:
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             _check_integer(name, getattr(self, name), low, high)
-        if len(self.base_bits) not in (1, 2):
-            raise ValueError(f"base_bits={self.base_bits!r} must be one or two primes.")
+        if len(self.base_bits) not in (1, 2, 3):
+            raise ValueError(f"base_bits={self.base_bits!r} must be one to three primes.")
         for bits in self.base_bits:
             _check_integer("base_bits", bits, _MIN_PRIME_BITS, _MAX_PRIME_BITS)
         _check_integer("poly_modulus_degree", self.poly_modulus_degree, 1, 1 << 17)
@@ -121,11 +126,23 @@ def _check_integer(name: str, value: Any, low: int, high: int) -> None:
         raise ValueError(f"{name}={value!r} must be an integer from {low} to {high}.")
 
 
+def least_bit_scale(parameters: CKKSParameters) -> float:
+    """Least scale of factors at any level: at most all primes are just below ``2 ** prime_bits``.
+
+    SEAL takes the largest primes that are 1 modulo 2N. Among numbers of ``b`` bits with that property one in about
+    ``b ln(2) / 2`` is prime; counted with are gaps six times as long. Deviations double from level to level
+    (`circuit.levels`). The scale is never below half the largest one: such parameters are not made.
+    """
+    step, bits = 2.0 * parameters.poly_modulus_degree, parameters.prime_bits
+    deviation = 2.0 * bits * step * len(parameters.coeff_modulus_bits) / 2.0**bits
+    return 2.0**bits * max(1 - deviation * 2.0**parameters.n_levels, 0.5)
+
+
 def predicted_error_std(parameters: CKKSParameters, noise: CircuitNoise) -> float:
     """Standard deviation of the error of a decrypted leaf sum, in integer steps (see `circuit.noise`)."""
     ring = RingNoise(parameters.poly_modulus_degree, parameters.coeff_modulus_bits)
-    # A prime of b bits is just below 2 ** b: the scale of the bits is at least half of that.
-    return noise.error_std(ring, 2.0 ** (parameters.prime_bits - 1), parameters.expansion_log2)
+    encrypted = noise.error_std(ring, least_bit_scale(parameters), parameters.expansion_log2)
+    return float(np.hypot(encrypted, _FLOAT_ERROR * 2.0**parameters.score_bits))
 
 
 def select_parameters(
@@ -133,8 +150,9 @@ def select_parameters(
 ) -> CKKSParameters:
     """The smallest secure ring that evaluates the circuit exactly.
 
-    Within the ring, precision of the leaves is given up first, then the compactness of small requests: a bit of
-    precision less is not seen, an upload a hundred times as large is.
+    Within the ring, precision of the leaves is given up first, which is not seen. Then go a little compactness of small
+    requests, which makes uploads larger, or a prime more than the base needs: smaller primes under the same special
+    prime make key switching less noisy, at a price in time. At last goes the rest of the compactness.
 
     Parameters
     ----------
@@ -152,9 +170,12 @@ def select_parameters(
         If no ring degree in the table is large enough.
     """
     special = range(_MAX_PRIME_BITS, _MIN_PRIME_BITS, -2)
+    compromises = sorted(
+        product(range(len(expansions)), (0, 1)), key=lambda choice: choice[0] + _PRICE_OF_A_PRIME * choice[1]
+    )
     for degree in RING_DEGREES:
-        for expansion, bits, special_bits in product(expansions, score_bits, special):
-            candidate = _fit_ring(degree, n_levels, bits, special_bits, expansion)
+        for (step, more_primes), bits, special_bits in product(compromises, score_bits, special):
+            candidate = _fit_ring(degree, n_levels, bits, special_bits, expansions[step], more_primes)
             if candidate and ERROR_STDS * predicted_error_std(candidate, noise.scaled(2.0**bits)) <= MAX_ERROR:
                 return candidate
     raise ParameterSelectionError(
@@ -164,14 +185,17 @@ def select_parameters(
 
 
 def _fit_ring(
-    degree: int, n_levels: int, score_bits: int, special_bits: int, expansion_log2: int
+    degree: int, n_levels: int, score_bits: int, special_bits: int, expansion_log2: int, more_primes: int
 ) -> CKKSParameters | None:
-    """The largest primes that fit the security table, or None."""
+    """The largest primes that fit the security table, or None; ``more_primes`` in the base than it needs."""
     budget = MAX_COEFF_MODULUS_BITS[degree] - special_bits
     message_bits = score_bits + _HEADROOM_BITS
     prime_bits = min((budget - message_bits) // (n_levels + 1), (2 * _MAX_PRIME_BITS - message_bits) // 2)
     if prime_bits < _MIN_PRIME_BITS:
         return None
     base = 2 * prime_bits + message_bits
-    base_bits = (base,) if base <= _MAX_PRIME_BITS else (base - base // 2, base // 2)
+    n_base = -(-base // _MAX_PRIME_BITS) + more_primes
+    base_bits = tuple(base // n_base + (index < base % n_base) for index in range(n_base))
+    if min(base_bits) < _MIN_PRIME_BITS:
+        return None
     return CKKSParameters(degree, base_bits, prime_bits, special_bits, n_levels, score_bits, expansion_log2)

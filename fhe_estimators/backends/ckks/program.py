@@ -19,6 +19,7 @@ from .circuit.levels import Schedule, schedule
 from .circuit.merged_trees import imaginary_bounds
 from .circuit.noise import circuit_noise
 from .circuit.packing import PackingPlan, conjugation_element, galois_elements
+from .circuit.slots import rows_per_batch
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
 from .sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
 
@@ -185,7 +186,7 @@ class CKKSProgram(Program):
             "n_ciphertexts": len(batch),
             "upload_bytes": sum(seeded_ciphertext_bytes(p, level) for level in batch),
             "download_bytes": self.schedule.n_responses * public_ciphertext_bytes(p, 1),
-            "rows_per_small_request": p.n_slots >> p.expansion_log2,
+            "rows_per_small_request": rows_per_batch(p.n_slots, p.expansion_log2),
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
             "evaluation_key_bytes": relin_key_bytes(p) + len(self.galois_elements) * galois_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",

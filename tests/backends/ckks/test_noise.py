@@ -13,25 +13,17 @@ from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer
 from tests.random_trees import random_ensemble, random_rows
 
 
-class RecordingClient(CKKSClient):
-    """Keeps what it decrypts before it is rounded."""
-
-    def _decrypt_rows(self, *arguments):
-        self.values, integers = super()._decrypt_rows(*arguments)
-        return self.values, integers
-
-
 def errors(program, codes, n_keys=3):
-    """Errors of leaf sums before rounding, over several keys, shape (n_keys * n_rows * n_scores,)."""
+    """Errors of leaf sums before rounding, over several keys, shape (n_keys, n_rows, n_scores)."""
     expected, collected = sum_leaves(program.ensemble, codes), []
     evaluator = CKKSBackend().evaluator(program)
     for _ in range(n_keys):
-        client = RecordingClient(program.client_spec)
+        client = CKKSClient(program.client_spec)
         keys = client.generate_keys()
-        sums = client.decrypt(evaluator.run(client.encrypt(codes), keys))
-        np.testing.assert_array_equal(sums, expected)
-        collected.append((client.values - expected).ravel())
-    return np.concatenate(collected)
+        response = evaluator.run(client.encrypt(codes), keys)
+        np.testing.assert_array_equal(client.decrypt(response), expected)
+        collected.append(client.rounding_errors(response))
+    return np.array(collected)
 
 
 def program_of(layout="auto", quantizer=None, **options):

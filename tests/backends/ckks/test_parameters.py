@@ -1,6 +1,7 @@
 """Parameters: secure by construction, chosen by depth and precision."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fhe_estimators.backends import MAX_COEFF_MODULUS_BITS, check_ring_security,
 from fhe_estimators.backends.ckks import CKKSBackend
 from fhe_estimators.backends.ckks._context import CKKSContext
 from fhe_estimators.backends.ckks.circuit.noise import CircuitNoise
-from fhe_estimators.backends.ckks.parameters import CKKSParameters, select_parameters
+from fhe_estimators.backends.ckks.parameters import CKKSParameters, _fit_ring, least_bit_scale, select_parameters
 from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
 from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.exceptions import InsecureParametersError, ParameterSelectionError, ProtocolError
@@ -52,6 +53,17 @@ def test_levels_and_scales_agree():
         assert context.bit_scale(level) == pytest.approx(2.0**37, rel=1e-3)
 
 
+@pytest.mark.parametrize("degree", [4096, 8192, 16384, 32768])
+@pytest.mark.parametrize("score_bits", [8, 20, 26])
+def test_scales_are_as_large_as_the_noise_bound_counts_on(degree, score_bits):
+    """For every number of levels and every size of primes that parameters can have."""
+    for n_levels, special, more in itertools.product((1, 2, 3, 5, 7), (60, 40), (0, 1)):
+        parameters = _fit_ring(degree, n_levels, score_bits, special, 0, more)
+        if parameters:
+            least = min(CKKSContext(parameters).scales.values())
+            assert 2.0 ** (parameters.prime_bits - 1) <= least_bit_scale(parameters) <= least
+
+
 def compiled(layout="auto", **options):
     ensemble = random_ensemble(np.random.default_rng(0), n_features=40, leaf_probability=0.0, **options)
     quantizer, backend = ThresholdQuantizer(ensemble).fit(), CKKSBackend(layout)
@@ -78,7 +90,7 @@ def test_layouts():
 
 
 def test_what_no_ring_can_do_is_refused_with_a_way_out():
-    noise = CircuitNoise(np.ones((1, 1)), np.ones(1), 1)
+    noise = CircuitNoise(np.ones(1), np.ones(1), np.ones(1), 1)
     with pytest.raises(ParameterSelectionError, match=r"30 multiplicative levels .* \(max_depth\)"):
         select_parameters(n_levels=30, score_bits=[20], noise=noise, expansions=[0])
     with pytest.raises(ParameterSelectionError, match=r"fewer trees"):

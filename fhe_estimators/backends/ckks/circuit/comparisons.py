@@ -80,6 +80,13 @@ class ComparisonTable:
             result[list(recipe.inputs)] += sensitivity
         return result
 
+    def gathered_from_inputs(self, of_inputs: np.ndarray) -> np.ndarray:
+        """Sum over the inputs that each comparison is made of, shape (n_comparisons, k), from (n_inputs, k)."""
+        result = np.zeros((len(self), of_inputs.shape[1]))
+        for comparison, recipe in enumerate(self.recipes):
+            result[comparison] = of_inputs[list(recipe.inputs)].sum(axis=0)
+        return result
+
 
 def comparisons_of_ensemble(ensemble: TreeEnsemble, hidden_code_bits: int | None) -> ComparisonTable:
     """Tests, inputs and recipes of a quantized ensemble.

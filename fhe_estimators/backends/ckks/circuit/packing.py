@@ -3,10 +3,10 @@
 Places
 ------
 
-A batch of expansion ``k`` holds ``N / 2 ** (k + 1)`` rows and up to ``2 ** k`` bits a ciphertext. The bits of a
-ciphertext are the coefficients of ``X ** 0, X ** 1, ...``, each of them a polynomial in ``Y = X ** (2 ** k)``
-whose slots are the rows (so each row owns ``2 ** k`` slots of the ring). ``k = 0`` is the plain layout with one
-bit a ciphertext and a row a slot. A ciphertext with few bits is unpacked in fewer rounds than ``k``.
+A batch of expansion ``k`` has places for ``N / 2 ** (k + 1)`` rows and up to ``2 ** k`` bits a ciphertext. The bits
+of a ciphertext are the coefficients of ``X ** 0, X ** 1, ...``, each of them a polynomial in ``Y = X ** (2 ** k)``
+whose slots are the rows (so each row owns ``2 ** k`` slots of the ring; `slots` says which). ``k = 0`` is the plain
+layout with one bit a ciphertext and a row a slot. A ciphertext with few bits is unpacked in fewer rounds than ``k``.
 
 The server separates the bits by rounds of Galois automorphisms ``X -> X ** (N / 2 ** j + 1)``, which negate
 exactly the odd powers of ``X ** (2 ** j)``: sum and difference of a ciphertext and its image hold the even and
@@ -25,16 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from .inputs import TERM
-
-
-def largest_expansion(n_rows: int, n_slots: int, expansion_log2: int) -> int:
-    """The most compact packing, at most ``expansion_log2``, in which ``n_rows`` fit into one batch."""
-    return next((k for k in range(expansion_log2, 0, -1) if n_rows <= n_slots >> k), 0)
+from .slots import imaginary_units, row_places, slot_roots
 
 
 def expansion_of_group(n_bits: int) -> int:
@@ -96,34 +91,13 @@ def _chunks(items: list, size: int) -> list[tuple]:
     return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
 
 
-@cache
-def slot_roots(poly_modulus_degree: int) -> np.ndarray:
-    """Points at which SEAL's slots evaluate a polynomial, shape (N/2,): ``zeta ** (3 ** j)``."""
-    exponents = np.empty(poly_modulus_degree // 2, dtype=np.int64)
-    power = 1
-    for j in range(len(exponents)):
-        exponents[j] = power
-        power = power * 3 % (2 * poly_modulus_degree)
-    roots = np.exp(1j * np.pi * exponents / poly_modulus_degree)
-    roots.setflags(write=False)
-    return roots
-
-
-@cache
-def imaginary_units(poly_modulus_degree: int) -> np.ndarray:
-    """Slots of ``X ** (N / 2)``, shape (N/2,): ``i`` or ``-i``, exactly."""
-    units = 1j * np.sign((slot_roots(poly_modulus_degree) ** (poly_modulus_degree // 2)).imag)
-    units.setflags(write=False)
-    return units
-
-
 def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_modulus_degree: int) -> np.ndarray:
-    """Slot values of one ciphertext. The rows are repeated until they fill it: the client then knows all slots.
+    """Slot values of one ciphertext. The rows are repeated until all places are taken: the client knows them all.
 
     Parameters
     ----------
     bits : ndarray of shape (n_rows, n_inputs), bool
-        For 1 to ``N / 2 ** (expansion_log2 + 1)`` rows.
+        For 1 to `slots.rows_per_batch` rows.
     group : PackedGroup
     expansion_log2, poly_modulus_degree : int
 
@@ -131,18 +105,19 @@ def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_mo
     -------
     slots : ndarray of shape (n_slots,), float64 or complex128
     """
-    n_rows = poly_modulus_degree >> (expansion_log2 + 1)
+    n_orbits = poly_modulus_degree >> (expansion_log2 + 1)
+    places = row_places(poly_modulus_degree, expansion_log2)
     powers = 1.0
     if expansion_log2:
         powers = slot_roots(poly_modulus_degree)[:, None] ** np.arange(len(group.places))
-        powers = powers.reshape(-1, n_rows, len(group.places))
+        powers = powers.reshape(-1, n_orbits, len(group.places))
 
     def part(position: int) -> np.ndarray:
         """The real or the imaginary parts of all places, each at its power of X."""
-        rows = np.zeros((n_rows, len(group.places)))
+        rows = np.zeros((n_orbits, len(group.places)))
         for column, place in enumerate(group.places):
             if position < len(place):
-                rows[:, column] = np.resize(bits[:, place[position]], n_rows)
+                rows[places, column] = np.resize(bits[:, place[position]], len(places))
         return (powers * rows).sum(axis=-1).reshape(-1)
 
     if all(len(place) == 1 for place in group.places):

@@ -5,7 +5,7 @@ A response is decrypted to N/2 complex numbers. The scores of a batch take a sma
 - all imaginary parts are zero: bits and leaves are real, and what pairs left there is cleared;
 - with expansion ``k``, each row has ``2 ** k`` slots with the same value;
 - places beyond the rows of the request hold copies of these rows, one after the other, since that is what clients
-  encrypt there;
+  encrypt there (the slots that `slots` leaves empty are too loud to be checked, and decide nothing);
 - values are integers, below ``2 ** score_bits``;
 
 each up to noise, whose standard deviation is at most 1/64 of a step for a row, the mean over its copies. Single
@@ -25,6 +25,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....exceptions import DecryptionError
+from .slots import row_places
 
 #: Largest distance of a row from its integer, and of its imaginary part from zero: 12 standard deviations of the
 #: noise that the parameters allow. Below 1/4, for the argument above.
@@ -61,7 +62,7 @@ def rows_from_slots(
     DecryptionError
         If a rule is broken.
     """
-    copies = slots.reshape(2**expansion_log2, -1)
+    copies = slots.reshape(2**expansion_log2, -1)[:, row_places(2 * len(slots), expansion_log2)]
     values = copies.mean(axis=0)
     integers = np.rint(values.real)
     off = np.abs(values - integers).max()

@@ -12,8 +12,8 @@ import tenseal.sealapi as seal
 from ....utils import progress_bar
 from ..circuit.levels import OUTPUT_LEVEL, Schedule
 from ..circuit.merged_trees import CONSTANT, LinearForm
-from ..circuit.packing import imaginary_units
 from ..circuit.products import Affine, Product
+from ..circuit.slots import imaginary_units
 from .bits import EncryptedBit, EncryptedBits
 from .evaluation_keys import PublicKeys
 

@@ -11,6 +11,7 @@ from ....exceptions import ProtocolError
 from ...messages import is_count
 from .._context import CKKSContext
 from ..circuit.packing import PackedGroup
+from ..circuit.slots import rows_per_batch
 from ..program import CKKSProgram
 from ..seal_file import SealFile
 from .arithmetic import CircuitEvaluator
@@ -22,7 +23,7 @@ from .unpacking import Unpacker
 
 @dataclass(frozen=True)
 class EncryptedBatch:
-    """Up to ``N / 2 ** (expansion_log2 + 1)`` rows: a blob a `PackedGroup`."""
+    """Up to `circuit.slots.rows_per_batch` rows: a blob for each `PackedGroup`."""
 
     n_rows: int
     expansion_log2: int
@@ -40,7 +41,8 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
     if not all(is_count(number) for shape in shapes for number in shape):
         raise ProtocolError("The request is malformed: what its batches hold are no numbers.")
     for n_rows, expansion in shapes:
-        if not 0 <= expansion <= parameters.expansion_log2 or not 1 <= n_rows <= parameters.n_slots >> expansion:
+        allowed = 0 <= expansion <= parameters.expansion_log2
+        if not allowed or not 1 <= n_rows <= rows_per_batch(parameters.n_slots, expansion):
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
         n_blobs = sum(1 for _ in program.packing.groups(expansion))
         batches.append(EncryptedBatch(n_rows, expansion, [bytes(blob) for blob in blobs[start : start + n_blobs]]))

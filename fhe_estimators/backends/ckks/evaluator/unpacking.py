@@ -5,7 +5,8 @@ from __future__ import annotations
 import tenseal.sealapi as seal
 
 from .._context import CKKSContext
-from ..circuit.packing import expansion_of_group, galois_elements, slot_roots
+from ..circuit.packing import expansion_of_group, galois_elements
+from ..circuit.slots import slot_roots
 
 
 class Unpacker:
