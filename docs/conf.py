@@ -1,6 +1,8 @@
 """Sphinx configuration."""
 
+import os
 import re
+import warnings
 
 from fhe_estimators import __version__
 
@@ -30,6 +32,10 @@ html_css_files = ["pages.css"]
 html_js_files = ["scroll_hint.js"]
 html_sidebars = {"*": []}  # top-level pages have no section to navigate
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
+
+# Some examples call transformers and PEFT themselves, whose bars and warnings would fill the log of the build.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
