@@ -89,10 +89,15 @@ class NoiseModel:
         return 2.0 ** (self.parameters.modulus_bits - CIPHERTEXT_BITS)
 
     @property
-    def input_deviation(self) -> float:
-        """Standard deviation of noise and roundings of one encrypted value."""
+    def ciphertext_deviation(self) -> float:
+        """Standard deviation of the noise of a ciphertext and of its rounding to 24 bits, for one value."""
         rounding = _ROUNDING_VARIANCE * self.rounding_unit**2 if self.rounding_unit > 1 else 0.0
-        return math.sqrt(NOISE_STANDARD_DEVIATION**2 + rounding + _ROUNDING_VARIANCE)
+        return math.sqrt(NOISE_STANDARD_DEVIATION**2 + rounding)
+
+    @property
+    def input_deviation(self) -> float:
+        """The same, and the rounding of the message."""
+        return math.sqrt(self.ciphertext_deviation**2 + _ROUNDING_VARIANCE)
 
     @property
     def hint_deviation(self) -> float:
@@ -133,6 +138,24 @@ class NoiseModel:
                 "for messages beside the noise: use the 'precise' parameters."
             )
         return scale * _FLOAT_MARGIN
+
+    def simulated_deviation(self, norms: WeightNorms) -> float:
+        """Standard deviation of noise which, added to rounded messages, has the effect of encryption on the outputs.
+
+        Noise and rounding of ciphertexts, and what hints add to an output of average weights: a thousandth or less.
+
+        Parameters
+        ----------
+        norms : WeightNorms
+            Of the layer.
+
+        Returns
+        -------
+        deviation : float
+            In units of 1 modulo q.
+        """
+        average_square = max(float(norms.euclidean.square().mean()), 1.0)
+        return math.sqrt(self.ciphertext_deviation**2 + self.hint_deviation**2 / average_square)
 
     def output_deviation(self, norms: WeightNorms) -> torch.Tensor:
         """Standard deviation of each output's noise times ``alpha``.

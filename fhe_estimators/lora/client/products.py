@@ -47,11 +47,16 @@ class ClearProducts(_QuantizedProducts):
 
 
 class SimulatedProducts(ClearProducts):
-    """`ClearProducts` plus the noise that encryption would add: ``fhe="simulate"``.
+    """`ClearProducts` of messages with the noise that encryption would add: ``fhe="simulate"``.
+
+    Messages are rounded as for encryption, and noise is added to them before they are multiplied, as a worker
+    multiplies it: the noises of a token's outputs are correlated as those of an encrypted product are. They are drawn
+    from the normal distribution of their variance.
 
     Parameters
     ----------
     parameters : LWEParameters
+        Of the encryption that is simulated.
     generator : torch.Generator
         Of the noise, which protects nothing here.
     """
@@ -63,12 +68,10 @@ class SimulatedProducts(ClearProducts):
     def _multiply(self, layer, direction, values, output_scales):
         norms = layer.norms[direction]
         scales = scales_of(values, self.noise.largest_scale(norms))
-        products = super()._multiply(layer, direction, values, output_scales)
-        deviations = torch.outer(
-            inverse_scales(scales), self.noise.output_deviation(norms).to(values.device) * output_scales
-        )
-        noise = torch.randn(products.shape, generator=self.generator, device=values.device)
-        return torch.addcmul(products, noise, deviations)
+        messages = (values * scales[:, None]).round_()
+        noise = torch.randn(values.shape, generator=self.generator, device=values.device)
+        messages.add_(noise, alpha=self.noise.simulated_deviation(norms))
+        return super()._multiply(layer, direction, messages * inverse_scales(scales)[:, None], output_scales)
 
 
 class EncryptedProducts(_QuantizedProducts):
