@@ -12,6 +12,7 @@ ENTRY_POINT_GROUP = "fhe_estimators.backends"
 
 # Named, not imported: a backend's libraries are loaded only when it is used.
 _BUILT_IN = {
+    "bfv": "fhe_estimators.backends.bfv:BFVBackend",
     "clear": "fhe_estimators.backends.clear:ClearBackend",
     "ckks": "fhe_estimators.backends.ckks:CKKSBackend",
     "tfhe": "fhe_estimators.backends.tfhe:TFHEBackend",
@@ -30,7 +31,7 @@ def available_backends() -> list[str]:
     --------
     >>> from fhe_estimators.backends import available_backends
     >>> available_backends()
-    ['ckks', 'clear', 'tfhe']
+    ['bfv', 'ckks', 'clear', 'tfhe']
     """
     return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
 

@@ -19,9 +19,9 @@ from fhe_estimators.exceptions import (
 from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer, UniformQuantizer
 from tests.random_trees import random_ensemble, random_rows
 
-BACKENDS = ["clear", "ckks", *(["tfhe"] if find_spec("concrete") else [])]
+BACKENDS = ["clear", "ckks", "bfv", *(["tfhe"] if find_spec("concrete") else [])]
 #: Rows that tests encrypt: an engine that takes a second a row gets few.
-N_ROWS = {"clear": 300, "ckks": 300, "tfhe": 3}
+N_ROWS = {"clear": 300, "ckks": 300, "bfv": 20, "tfhe": 3}
 
 
 class Deployment:

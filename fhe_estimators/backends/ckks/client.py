@@ -14,13 +14,13 @@ from ...utils import progress_bar
 from .._base import ClientSpec
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
+from ..seal_file import SealFile
 from ._context import CKKSContext
 from .circuit.inputs import InputTable
 from .circuit.packing import PackingPlan, expansion_of_group, pack_bits
 from .circuit.redundancy import rows_from_slots
 from .circuit.slots import largest_expansion
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters
-from .seal_file import SealFile
 
 
 class CKKSClient(SessionClient):

@@ -9,11 +9,11 @@ import tenseal.sealapi as seal
 
 from ....exceptions import ProtocolError
 from ...messages import is_count
+from ...seal_file import SealFile
 from .._context import CKKSContext
 from ..circuit.packing import PackedGroup
 from ..circuit.slots import rows_per_batch
 from ..program import CKKSProgram
-from ..seal_file import SealFile
 from .arithmetic import CircuitEvaluator
 from .bits import EncryptedBit, EncryptedBits
 from .digits import compose_bits

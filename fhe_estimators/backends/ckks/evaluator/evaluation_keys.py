@@ -6,9 +6,9 @@ import tenseal.sealapi as seal
 
 from ....exceptions import ProtocolError
 from ...messages import check_identity, unpack_message
+from ...seal_file import SealFile
 from .._context import CKKSContext
 from ..program import CKKSProgram
-from ..seal_file import SealFile
 
 
 class PublicKeys:

@@ -6,8 +6,7 @@ import os
 import tempfile
 from typing import Any
 
-from ...exceptions import FHEError, ProtocolError
-from ._context import CKKSContext
+from ..exceptions import FHEError, ProtocolError
 
 
 class SealFile:
@@ -47,7 +46,7 @@ class SealFile:
         with open(self._path, "rb") as file:
             return file.read()
 
-    def load(self, item: Any, context: CKKSContext, data: bytes | memoryview, what: str) -> Any:
+    def load(self, item: Any, context: Any, data: bytes | memoryview, what: str) -> Any:
         """Fill ``item`` from bytes, checked by SEAL against the context; `ProtocolError` otherwise."""
         # Overwritten in place: blobs of a request have about the same size, so no memory changes hands.
         os.pwrite(self._handle.fileno(), data, 0)

@@ -1,0 +1,33 @@
+"""How many operations of each kind an evaluation takes, one after another and in all."""
+
+from __future__ import annotations
+
+from .boxes import LeafCosts
+from .layout import Layout
+from .noise import NoiseSteps
+from .zero_test import ZeroTest
+
+#: Rotated copies of the bits that are kept in memory.
+_MAX_BABY_STEPS = 128
+
+
+def baby_steps_for(layout: Layout, n_blocks: int) -> int:
+    """Baby steps, a power of two, with which rotations take the least time in all.
+
+    Blocks share the baby steps, and each has giant steps of its own.
+    """
+    candidates = [1 << k for k in range(_MAX_BABY_STEPS.bit_length())]
+    return min(candidates, key=lambda baby: baby + n_blocks * -(-layout.n_diagonals // baby))
+
+
+def circuit_steps(layout: Layout, costs: LeafCosts, zero_test: ZeroTest) -> NoiseSteps:
+    """What the evaluation of one sample does to the noise; of more samples at once, no more than this."""
+    n_blocks = -(-max(1, len(costs.node)) // (layout.n_out * layout.n_segments))
+    baby_steps = baby_steps_for(layout, n_blocks)
+    return NoiseSteps(
+        n_rotations=min(baby_steps, layout.n_out),
+        n_plain_products=layout.n_out,
+        n_folds=layout.n_folds,
+        depth=zero_test.depth,
+        n_blocks=n_blocks,
+    )

@@ -1,0 +1,126 @@
+"""The data owner's half: the only module of the engine that holds a secret key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as seal
+
+from ...exceptions import DecryptionError, ProtocolError
+from .._base import ClientSpec
+from ..client import RequestRecord, SessionClient
+from ..messages import Blob
+from ..seal_file import SealFile
+from ._context import BFVContext
+from .circuit.boxes import BitTable
+from .circuit.digits import joined_digits
+from .circuit.layout import Layout, layout_for
+from .parameters import PLAIN_MODULUS, BFVParameters
+
+_NO_SUM = (
+    "The decrypted response is no sum of leaves: it was computed under other keys, by another program, for another "
+    "request, or was altered on the way."
+)
+#: Bits of the noise budget below which a result is none that the program computed.
+_LEAST_BUDGET_BITS = 1
+
+
+class BFVClient(SessionClient):
+    """Generates keys, encrypts thermometer bits, decrypts sums of leaves.
+
+    SEAL draws every secret and all noise from its Blake2 generator, seeded by the operating system.
+
+    Parameters
+    ----------
+    spec : ClientSpec
+        Of a program.
+    verbose : int, default=0
+        Progress bars if positive.
+    """
+
+    def __init__(self, spec: ClientSpec, *, verbose: int = 0):
+        super().__init__(spec, verbose=verbose)
+        self.parameters = BFVParameters.from_json(spec.metadata["parameters"])
+        self.context = BFVContext(self.parameters)
+        self.bits = BitTable(spec.arrays["feature"], spec.arrays["threshold"])
+
+    def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
+        generator = seal.KeyGenerator(self.context.seal_context)
+        elements = self.spec.metadata["galois_elements"]
+        with SealFile() as file:
+            relin = file.dump(generator.create_relin_keys())
+            galois = file.dump(generator.create_galois_keys(elements))
+        return generator.secret_key(), [relin, galois]
+
+    def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
+        with SealFile(secret=True) as file:
+            return [file.dump(secret), *evaluation_keys]
+
+    def _load_keys(self, blobs: Sequence[memoryview]) -> tuple[seal.SecretKey, Sequence[Blob]]:
+        if len(blobs) != 3:
+            raise ProtocolError("The client_keys are malformed.")
+        with SealFile(secret=True) as file:
+            secret = file.load(seal.SecretKey(), self.context, blobs[0], "secret key")
+        return secret, blobs[1:]
+
+    def _layout(self, n_rows: int) -> Layout:
+        metadata = self.spec.metadata
+        return layout_for(self.parameters.poly_modulus_degree, len(self.bits), metadata["n_leaves"], max(1, n_rows))
+
+    def _encrypt(
+        self, secret: seal.SecretKey, codes: np.ndarray, request_id: str
+    ) -> tuple[dict[str, Any], Sequence[Blob]]:
+        """One seeded ciphertext a batch: the thermometer bits of its rows."""
+        layout = self._layout(len(codes))
+        encryptor = seal.Encryptor(self.context.seal_context, secret)
+        blobs = []
+        with SealFile() as file:
+            for start in range(0, len(codes), layout.n_samples):
+                slots = layout.spread(self.bits.bits(codes[start : start + layout.n_samples]))
+                blobs.append(file.dump(encryptor.encrypt_symmetric(self.context.encode(slots))))
+        return {"n_rows": len(codes)}, blobs
+
+    def _read_response(self, request: RequestRecord, blobs: Sequence[memoryview]) -> list[seal.Ciphertext]:
+        n_batches = -(-request.shape["n_rows"] // self._layout(request.shape["n_rows"]).n_samples)
+        n_expected = n_batches * (len(self.spec.metadata["outputs"]) + 1 if self.spec.metadata["n_leaves"] else 0)
+        if len(blobs) != n_expected:
+            raise ProtocolError(f"The response holds {len(blobs)} ciphertexts; {n_expected} belong to the request.")
+        with SealFile() as file:
+            return [self._read_ciphertext(file, blob) for blob in blobs]
+
+    def _read_ciphertext(self, file: SealFile, blob: memoryview) -> seal.Ciphertext:
+        ciphertext = file.load(seal.Ciphertext(), self.context, blob, "response")
+        if ciphertext.size() != 2 or ciphertext.parms_id() != self.context.last_id or ciphertext.is_ntt_form():
+            raise ProtocolError("A ciphertext of the response has another size or level than the program's.")
+        if ciphertext.is_transparent():
+            raise ProtocolError("A ciphertext of the response is none that an evaluation gives: it encrypts nothing.")
+        return ciphertext
+
+    def _decrypt(
+        self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]
+    ) -> np.ndarray:
+        n_rows, metadata = request.shape["n_rows"], self.spec.metadata
+        layout, constants = self._layout(n_rows), np.array(metadata["constants"], dtype=np.int64)
+        outputs = [tuple(output) for output in metadata["outputs"]]
+        digits = np.zeros((n_rows, len(constants), 1 + max((digit for _, digit in outputs), default=0)), np.int64)
+        rest = iter(ciphertexts)
+        decryptor = seal.Decryptor(self.context.seal_context, secret)
+        for start in range(0, n_rows, layout.n_samples):
+            rows = slice(start, min(start + layout.n_samples, n_rows))
+            for score, digit in outputs:
+                digits[rows, score, digit] = self._sums(decryptor, next(rest), layout)[: rows.stop - start]
+            if metadata["n_leaves"] and (self._sums(decryptor, next(rest), layout) != 1).any():
+                raise DecryptionError(_NO_SUM)
+        digits[digits > PLAIN_MODULUS // 2] -= PLAIN_MODULUS
+        return constants + joined_digits(digits, metadata["digit_bits"])
+
+    def _sums(self, decryptor: seal.Decryptor, ciphertext: seal.Ciphertext, layout: Layout) -> np.ndarray:
+        """Sums of slots modulo p, shape (layout.n_samples,)."""
+        if decryptor.invariant_noise_budget(ciphertext) < _LEAST_BUDGET_BITS:
+            raise DecryptionError(_NO_SUM)
+        plain = seal.Plaintext()
+        decryptor.decrypt(ciphertext, plain)
+        slots = np.array(self.context.encoder.decode_uint64(plain), dtype=np.int64)
+        return layout.sum_by_sample(slots, layout.n_samples, PLAIN_MODULUS)

@@ -1,0 +1,48 @@
+"""Public evaluation keys as SEAL objects, and the context they live in (server side)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tenseal.sealapi as seal
+
+from ....exceptions import ProtocolError
+from ...messages import unpack_message
+from ...seal_file import SealFile
+from .._context import BFVContext
+from ..program import BFVProgram
+
+
+class PublicKeys:
+    """Parsed evaluation keys.
+
+    Parameters
+    ----------
+    program : BFVProgram
+        What they are for.
+    message : bytes
+        From a client's ``generate_keys``.
+
+    Attributes
+    ----------
+    header : dict
+        Identity of the keys and the program.
+    context : BFVContext
+        Of the program's parameters.
+    relin_keys : seal.RelinKeys
+        For products.
+    galois_keys : seal.GaloisKeys
+        For rotations.
+    """
+
+    def __init__(self, program: BFVProgram, message: bytes):
+        header, blobs = unpack_message("evaluation_keys", message)
+        if len(blobs) != 2:
+            raise ProtocolError("The evaluation keys are malformed.")
+        self.header: dict[str, Any] = header
+        self.context = BFVContext(program.parameters)
+        with SealFile() as file:
+            self.relin_keys = file.load(seal.RelinKeys(), self.context, blobs[0], "relinearization key")
+            self.galois_keys = file.load(seal.GaloisKeys(), self.context, blobs[1], "Galois keys")
+        if not all(self.galois_keys.has_key(element) for element in program.galois_elements):
+            raise ProtocolError("The evaluation keys lack Galois keys that the program needs.")
