@@ -186,27 +186,28 @@ def no_circuit(specs):
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "reason"),
     [
-        mismatched_dimension,
-        mismatched_input,
-        unknown_key,
-        same_number_twice,
-        many_keys,
-        all_memory,
-        many_levels,
-        packing_key,
-        integers_of_tfhe_rs,
-        no_name,
-        no_encoding,
-        no_shapes,
-        two_circuits,
-        no_circuit,
+        (mismatched_dimension, "has dimension 2049, and its key 2048"),
+        (mismatched_input, "does not fit the binary secret key"),
+        (unknown_key, "KeyError: 7"),
+        (same_number_twice, "not numbered from 0"),
+        (many_keys, "more than 64 evaluation keys"),
+        (all_memory, "would take"),
+        (many_levels, "decomposes into more than 64 bits"),
+        (packing_key, "no packing keyswitch keys"),
+        (integers_of_tfhe_rs, "no integers of TFHE-rs"),
+        (no_name, "has no name"),
+        (no_encoding, "'mode'"),
+        (no_shapes, "Concrete finds no client parameters"),
+        (two_circuits, "no client parameters of Concrete"),
+        (no_circuit, "'circuits'"),
     ],
 )
-def test_malformed_parameters(program, specs, spoil):
+def test_malformed_parameters(program, specs, spoil, reason):
     spoil(specs)
-    assert isinstance(refused(program, specs), ProtocolError)
+    error = refused(program, specs)
+    assert isinstance(error, ProtocolError) and reason in str(error)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b'{"keyset": 3}', b"[" * 10**5])
