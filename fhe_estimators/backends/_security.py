@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from ..exceptions import InsecureParametersError
+from ..exceptions import InsecureParametersError, ProtocolError
 from ..security import LWEInstance, estimate_security
 
 #: Classical security of all parameters at least.
@@ -73,10 +74,10 @@ def check_ring_security(poly_modulus_degree: int, coeff_modulus_bits: int) -> No
     coeff_modulus_bits : int
         Bit length of the product of all primes, the special prime included.
     """
-    limit = MAX_COEFF_MODULUS_BITS.get(poly_modulus_degree)
+    limit = MAX_COEFF_MODULUS_BITS.get(poly_modulus_degree) if type(poly_modulus_degree) is int else None
     if limit is None:
         raise InsecureParametersError(
-            f"poly_modulus_degree={poly_modulus_degree} is not in the security table; use one of "
+            f"poly_modulus_degree={poly_modulus_degree!r} is not in the security table; use one of "
             f"{sorted(MAX_COEFF_MODULUS_BITS)}."
         )
     if coeff_modulus_bits > limit:
@@ -126,3 +127,34 @@ def check_lwe_security(
             "Use a larger dimension, more noise or a smaller modulus."
         )
     return bits
+
+
+def check_galois_elements(elements: Any, poly_modulus_degree: int) -> list[int]:
+    """Automorphisms that a client was told to make keys for: a few odd numbers below 2N.
+
+    Each key takes megabytes, so a long list would take all memory. The keys' security does not depend on it.
+
+    Parameters
+    ----------
+    elements : list of int
+        Galois elements, from an archive.
+    poly_modulus_degree : int
+        Ring degree N.
+
+    Returns
+    -------
+    elements : list of int
+        The same.
+
+    Raises
+    ------
+    ProtocolError
+        If they are anything else.
+    """
+    order = 2 * poly_modulus_degree
+    if not isinstance(elements, list) or len(elements) > 2 * order.bit_length():
+        raise ProtocolError("The galois_elements are malformed: they are no list of a few integers.")
+    for element in elements:
+        if type(element) is not int or not 1 < element < order or element % 2 == 0:
+            raise ProtocolError(f"The galois_elements are malformed: {element!r} is none.")
+    return elements

@@ -1,4 +1,4 @@
-"""Every parameter set that ckks can choose or be given is above the floor."""
+"""Every parameter set that ckks and bfv can choose or be given is above the floor."""
 
 import dataclasses
 import json
@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhe_estimators.backends import SECURITY_BITS, ClientSpec, security_bits
+from fhe_estimators.backends import SECURITY_BITS, ClientSpec, resolve_backend, security_bits
+from fhe_estimators.backends.bfv import BFVBackend
+from fhe_estimators.backends.bfv.circuit.noise import NoiseSteps
+from fhe_estimators.backends.bfv.parameters import RING_DEGREES, BFVParameters, fit_ring
 from fhe_estimators.backends.ckks import CKKSBackend
 from fhe_estimators.backends.ckks.circuit.noise import CircuitNoise
 from fhe_estimators.backends.ckks.parameters import CKKSParameters, select_parameters
@@ -31,7 +34,7 @@ GOOD = {
 def test_the_whole_search_space_of_ckks():
     chosen = set()
     for n_levels, score_bits, scale in product(range(1, 12), range(8, 28, 3), 10.0 ** np.arange(-2, 4)):
-        noise = CircuitNoise(np.full((1, n_levels), scale), np.ones(1), 1)
+        noise = CircuitNoise(np.array([scale]), np.array([scale]), np.ones(1), 1)
         try:
             chosen.add(select_parameters(n_levels=n_levels, score_bits=[score_bits], noise=noise, expansions=[7, 0]))
         except ParameterSelectionError:
@@ -73,9 +76,6 @@ def test_parameters_of_an_archive_are_secure_or_refused(name, value):
         {"expansion_log2": 40},
         {"score_bits": 10**6},
         {"special_bits": 43.5},
-        {"poly_modulus_degree": 8192.0},
-        {"poly_modulus_degree": [8192]},
-        {"poly_modulus_degree": "8192"},
     ],
 )
 def test_numbers_that_only_add_up(change):
@@ -83,30 +83,61 @@ def test_numbers_that_only_add_up(change):
         CKKSParameters.from_json({**GOOD, **change})
 
 
-@pytest.mark.parametrize("change", [{"poly_modulus_degree": 4096}, {"poly_modulus_degree": 2**16}, {"n_levels": 4}])
+@pytest.mark.parametrize(
+    "change",
+    [{"poly_modulus_degree": value} for value in (4096, 2**16, 8192.0, [8192], "8192", True, None)] + [{"n_levels": 4}],
+)
 def test_too_little_security(change):
     with pytest.raises(InsecureParametersError, match=r"below 128-bit security|not in the security table"):
         CKKSParameters.from_json({**GOOD, **change})
 
 
 @pytest.fixture(scope="module")
-def program():
+def programs():
     ensemble = random_ensemble(np.random.default_rng(0), n_trees=3, depth=3, leaf_probability=0.0)
-    quantizer, backend = ThresholdQuantizer(ensemble).fit(), CKKSBackend()
-    return backend.compile(backend.quantize(ensemble, quantizer), quantizer)
+    quantizer = ThresholdQuantizer(ensemble).fit()
+    backends = {backend.name: backend for backend in (CKKSBackend(), BFVBackend())}
+    return {
+        name: backend.compile(backend.quantize(ensemble, quantizer), quantizer) for name, backend in backends.items()
+    }
 
 
-def test_describe_computes_it(program):
+@pytest.mark.parametrize("name", ["ckks", "bfv"])
+def test_describe_computes_it(programs, name):
+    program = programs[name]
     parameters = program.parameters
-    assert program.describe()["security_bits"] == int(parameters.security_bits) >= SECURITY_BITS
-    stronger = CKKSBackend().load(program.ensemble, program.metadata())
-    stronger.parameters = dataclasses.replace(parameters, special_bits=parameters.special_bits - 20)
+    bits = security_bits(parameters.poly_modulus_degree, sum(parameters.coeff_modulus_bits))
+    assert program.describe()["security_bits"] == int(bits) >= SECURITY_BITS
+    stronger = resolve_backend(name).load(program.ensemble, program.metadata())
+    stronger.parameters = dataclasses.replace(parameters, special_bits=36)
     assert stronger.describe()["security_bits"] > program.describe()["security_bits"]
 
 
-@pytest.mark.parametrize("elements", [None, "all", [2], [1], [2**14], [True], [3.0], [-3], list(range(3, 2001, 2))])
-def test_a_client_makes_no_keys_for_whatever_it_is_told(program, elements):
-    spec = program.client_spec
+@pytest.mark.parametrize("name", ["ckks", "bfv"])
+@pytest.mark.parametrize("elements", [None, "all", [2], [1], [2**17], [True], [3.0], [-3], list(range(3, 2001, 2))])
+def test_a_client_makes_no_keys_for_whatever_it_is_told(programs, name, elements):
+    spec = programs[name].client_spec
     spoiled = ClientSpec(spec.backend, spec.program_id, {**spec.metadata, "galois_elements": elements}, spec.arrays)
-    with pytest.raises(ProtocolError, match=r"galois_elements|Galois element"):
-        CKKSBackend().client(spoiled)
+    with pytest.raises(ProtocolError, match="galois_elements are malformed"):
+        resolve_backend(name).client(spoiled)
+
+
+def test_the_whole_search_space_of_bfv():
+    steps = product((1, 30), (1, 100, 4096), (0, 8), range(12), (1, 50))
+    chosen = {fit_ring(degree, NoiseSteps(*each)) for degree, each in product(RING_DEGREES, steps)} - {None}
+    assert {parameters.poly_modulus_degree for parameters in chosen} == set(RING_DEGREES)
+    for parameters in chosen:
+        assert int(security_bits(parameters.poly_modulus_degree, sum(parameters.coeff_modulus_bits))) >= SECURITY_BITS
+
+
+BFV = {"poly_modulus_degree": 8192, "prime_bits": [37, 50, 50], "special_bits": 50}
+
+
+@given(st.sampled_from(sorted(BFV)), numbers | st.lists(numbers, max_size=4))
+@settings(deadline=None, max_examples=300)
+def test_bfv_parameters_of_an_archive_are_secure_or_refused(name, value):
+    try:
+        parameters = BFVParameters.from_json({**BFV, name: value})
+    except (InsecureParametersError, ProtocolError):
+        return
+    assert int(security_bits(parameters.poly_modulus_degree, sum(parameters.coeff_modulus_bits))) >= SECURITY_BITS

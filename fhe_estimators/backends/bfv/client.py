@@ -10,6 +10,7 @@ import tenseal.sealapi as seal
 
 from ...exceptions import DecryptionError, ProtocolError
 from .._base import ClientSpec
+from .._security import check_galois_elements
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
 from ..seal_file import SealFile
@@ -43,15 +44,17 @@ class BFVClient(SessionClient):
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
         self.parameters = BFVParameters.from_json(spec.metadata["parameters"])
+        self.galois_elements = check_galois_elements(
+            spec.metadata["galois_elements"], self.parameters.poly_modulus_degree
+        )
         self.context = BFVContext(self.parameters)
         self.bits = BitTable(spec.arrays["feature"], spec.arrays["threshold"])
 
     def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
         generator = seal.KeyGenerator(self.context.seal_context)
-        elements = self.spec.metadata["galois_elements"]
         with SealFile() as file:
             relin = file.dump(generator.create_relin_keys())
-            galois = file.dump(generator.create_galois_keys(elements))
+            galois = file.dump(generator.create_galois_keys(self.galois_elements))
         return generator.secret_key(), [relin, galois]
 
     def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:

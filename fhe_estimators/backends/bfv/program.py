@@ -174,7 +174,7 @@ class BFVProgram(Program):
         p, layout = self.parameters, self.layout(1)
         return {
             "scheme": "BFV (SEAL), leaves in slots, exact modulo 65537",
-            "security_bits": security_bits(p.poly_modulus_degree, sum(p.coeff_modulus_bits)),
+            "security_bits": int(security_bits(p.poly_modulus_degree, sum(p.coeff_modulus_bits))),
             "poly_modulus_degree": p.poly_modulus_degree,
             "coeff_modulus_bits": list(p.coeff_modulus_bits),
             "plain_modulus": PLAIN_MODULUS,

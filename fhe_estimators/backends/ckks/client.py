@@ -12,6 +12,7 @@ import tenseal.sealapi as seal
 from ...exceptions import ProtocolError
 from ...utils import progress_bar
 from .._base import ClientSpec
+from .._security import check_galois_elements
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
 from ..seal_file import SealFile
@@ -20,7 +21,7 @@ from .circuit.inputs import InputTable
 from .circuit.packing import PackingPlan, expansion_of_group, pack_bits
 from .circuit.redundancy import rows_from_slots
 from .circuit.slots import largest_expansion
-from .parameters import MAX_EXPANSION_LOG2, CKKSParameters
+from .parameters import CKKSParameters
 
 
 class CKKSClient(SessionClient):
@@ -38,7 +39,9 @@ class CKKSClient(SessionClient):
         super().__init__(spec, verbose=verbose)
         self.parameters = CKKSParameters.from_json(spec.metadata["parameters"])
         self.inputs = InputTable.from_arrays(spec.arrays)
-        self.galois_elements = _checked_elements(spec.metadata["galois_elements"], self.parameters)
+        self.galois_elements = check_galois_elements(
+            spec.metadata["galois_elements"], self.parameters.poly_modulus_degree
+        )
         self.context = CKKSContext(self.parameters)
         self.packing = PackingPlan(spec.arrays["level"], spec.arrays["role"], spec.metadata["uses_pairs"])
         #: The value of each score that does not depend on the row, else None.
@@ -154,14 +157,3 @@ class CKKSClient(SessionClient):
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         return np.array(encoder.decode_complex(plain))
-
-
-def _checked_elements(elements: Any, parameters: CKKSParameters) -> list[int]:
-    """Automorphisms to make keys for: a few odd numbers below 2N, or keys would take all memory."""
-    largest = 2 * parameters.poly_modulus_degree - 1
-    if not isinstance(elements, list) or len(elements) > MAX_EXPANSION_LOG2 + 1:
-        raise ProtocolError("The CKKS parameters are malformed: galois_elements is no list of a few integers.")
-    for element in elements:
-        if type(element) is not int or not 1 < element <= largest or element % 2 == 0:
-            raise ProtocolError(f"The CKKS parameters are malformed: {element!r} is no Galois element.")
-    return elements

@@ -80,7 +80,6 @@ class CKKSParameters:
             raise ValueError(f"base_bits={self.base_bits!r} must be one to three primes.")
         for bits in self.base_bits:
             _check_integer("base_bits", bits, _MIN_PRIME_BITS, _MAX_PRIME_BITS)
-        _check_integer("poly_modulus_degree", self.poly_modulus_degree, 1, 1 << 17)
         check_ring_security(self.poly_modulus_degree, sum(self.coeff_modulus_bits))
 
     @classmethod
