@@ -71,7 +71,8 @@ class Program(ABC):
     def describe(self) -> dict[str, Any]:
         """Security, sizes and costs of the program as a dict of plain values.
 
-        Has at least ``scheme``, ``security_bits``, ``poly_modulus_degree``, ``depth``,
+        Has at least ``scheme``, ``security_bits`` (of the parameters in use, estimated; 0 if
+        nothing is encrypted), ``poly_modulus_degree``, ``depth``,
         ``n_ciphertexts``, ``upload_bytes``, ``download_bytes``, ``evaluation_key_bytes``,
         ``server_sees``, ``client_learns``, and what servers can do to hide how they computed a
         score: ``can_rerandomize`` and ``flooding_bits``, the statistical distance of the noise in

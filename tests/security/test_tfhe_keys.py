@@ -237,3 +237,27 @@ def test_whatever_is_accepted_is_secure(specs, data):
         del holder[key]
     with contextlib.suppress(InsecureParametersError, ProtocolError):
         assert security_of_specs(json.dumps(spoiled).encode()) >= 128
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"server_code_bits": 10**9},
+        {"server_code_bits": 0},
+        {"server_code_bits": "6"},
+        {"server_code_bits": 6.0},
+        {"server_code_bits": 6, "with_missing": 1},
+        {"server_code_bits": 6, "n_features": -1},
+    ],
+)
+def test_codes_of_any_size(program, change):
+    spec = program.client_spec
+    with pytest.raises(ProtocolError, match=r"refused|malformed"):
+        TFHEBackend().client(ClientSpec(spec.backend, spec.program_id, {**spec.metadata, **change}, spec.arrays))
+
+
+@pytest.mark.parametrize("change", [{"server_code_bits": 99}, {"p_error": 0.0}, {"p_error": 2}, {"p_error": "nan"}])
+def test_settings_of_a_server_archive(program, change):
+    assert TFHEBackend().load(program.ensemble, program.metadata()).program_id == program.program_id
+    with pytest.raises(ProtocolError):
+        TFHEBackend().load(program.ensemble, {**program.metadata(), **change})

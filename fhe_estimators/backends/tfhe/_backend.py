@@ -12,13 +12,12 @@ from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from .._base import Backend, Client, ClientSpec, Evaluator, Program
 from ._circuit import load_concrete
+from ._digits import MAX_CODE_BITS
 from .program import TFHEProgram
 
 _COMPARISONS = ("auto", "client", "server")
 #: Bits of a leaf sum: what a bootstrap can output with the precision left.
 _MIN_SCORE_BITS, _MAX_SCORE_BITS = 8, 14
-#: Of codes that the server compares: more would take many bootstraps a comparison.
-_MAX_CODE_BITS = 8
 
 
 class TFHEBackend(Backend):
@@ -63,9 +62,9 @@ class TFHEBackend(Backend):
         if by_server:
             largest = int(ensemble.threshold[~ensemble.is_leaf].max(initial=0)) + 1
             code_bits = hidden if hidden is not None else max(1, largest.bit_length())
-            if code_bits > _MAX_CODE_BITS:
+            if code_bits > MAX_CODE_BITS:
                 raise ParameterSelectionError(
-                    f"The server would compare codes of {code_bits} bits, and tables take up to {_MAX_CODE_BITS}: use "
+                    f"The server would compare codes of {code_bits} bits, and tables take up to {MAX_CODE_BITS}: use "
                     "quantizer=UniformQuantizer(n_bits=6), or comparison='client'."
                 )
         learns = quantizer.client_learns

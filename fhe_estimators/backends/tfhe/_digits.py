@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ensembles import MISSING
+from ...exceptions import ProtocolError
 from ._comparisons import Comparisons
 from ._tables import MAX_TABLE_BITS, Source, Table
+
+#: Of codes that the server compares: more would take many bootstraps a comparison.
+MAX_CODE_BITS = 8
 
 #: Adds a table, or finds it, and says where its value comes from.
 Gate = Callable[[tuple[Source, ...], np.ndarray], Source]
@@ -26,11 +30,22 @@ class CodeBits:
         Of a code.
     with_missing : bool
         Whether features may be missing.
+
+    Raises
+    ------
+    ProtocolError
+        If they are anything else: archives bring them.
     """
 
     n_features: int
     n_bits: int
     with_missing: bool
+
+    def __post_init__(self) -> None:
+        if type(self.n_bits) is not int or not 1 <= self.n_bits <= MAX_CODE_BITS:
+            raise ProtocolError(f"Codes of {self.n_bits!r} bits are refused: they have from 1 to {MAX_CODE_BITS}.")
+        if type(self.n_features) is not int or self.n_features < 1 or type(self.with_missing) is not bool:
+            raise ProtocolError("The number of features, or whether they may be missing, is malformed.")
 
     @property
     def per_feature(self) -> int:

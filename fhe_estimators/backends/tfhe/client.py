@@ -28,6 +28,10 @@ class TFHEClient(SessionClient):
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
         self._constants = np.asarray(spec.arrays["constants"])
+        n_bits = spec.metadata["server_code_bits"]
+        self._code_bits = None
+        if n_bits is not None:
+            self._code_bits = CodeBits(spec.metadata["n_features"], n_bits, spec.metadata["with_missing"])
         self._specs = load_specs(spec.arrays["specs"].tobytes()) if "specs" in spec.arrays else None
 
     def _concrete_client(self) -> Any:
@@ -66,9 +70,8 @@ class TFHEClient(SessionClient):
     def _inputs(self, codes: np.ndarray) -> np.ndarray:
         if codes.ndim != 2 or codes.shape[1] != self.spec.metadata["n_features"]:
             raise ValueError(f"codes must have shape (n_rows, {self.spec.metadata['n_features']}), got {codes.shape}.")
-        n_bits = self.spec.metadata["server_code_bits"]
-        if n_bits is not None:
-            return CodeBits(codes.shape[1], n_bits, self.spec.metadata["with_missing"]).bits(codes)
+        if self._code_bits is not None:
+            return self._code_bits.bits(codes)
         return Comparisons.from_arrays(self.spec.arrays).bits(codes)
 
     def _read_response(self, request: RequestRecord, blobs: Sequence[memoryview]) -> list[Any]:

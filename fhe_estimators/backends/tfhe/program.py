@@ -103,13 +103,14 @@ class TFHEProgram(Program):
     def from_metadata(cls, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> TFHEProgram:
         """Restore what `metadata` describes."""
         try:
-            bits = metadata["server_code_bits"]
-            return cls(
-                ensemble,
-                None if bits is None else int(bits),
-                float(metadata["p_error"]),
-                str(metadata["client_learns"]),
-            )
+            bits, p_error = metadata["server_code_bits"], float(metadata["p_error"])
+            if bits is not None:
+                CodeBits(ensemble.n_features, bits, ensemble.allow_nan)
+            if not 0 < p_error < 1:
+                raise ProtocolError(f"p_error={p_error!r} must be between 0 and 1.")
+            return cls(ensemble, bits, p_error, str(metadata["client_learns"]))
+        except ProtocolError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError("These settings are not those of a program of the 'tfhe' backend.") from error
 
