@@ -40,7 +40,7 @@ class Layer:
         self.matrix = integers.to(device).T
         self.norms = WeightNorms.of(self.matrix)
         self.client = LWEClient(select_parameters(n_tokens, name=parameters), device=device)
-        self.check = ProductCheck(self.matrix, 8)
+        self.check = ProductCheck(self.matrix)
 
     def response(self, ciphertexts: torch.Tensor) -> torch.Tensor:
         return multiply(ciphertexts, self.matrix)

@@ -142,7 +142,7 @@ def llama_1b(n_tokens: int, repeat: int) -> dict[str, Any]:
         tie_word_embeddings=True,
     )
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    compile_model(model, LINEAR_QUANTIZERS["int8"], n_checks=8)
+    compile_model(model, LINEAR_QUANTIZERS["int8"], verify_bits=40)
     backend = LWEBackend()
     compiled = CompiledModel(model, backend, backend.select_parameters(n_tokens), None, "cpu")
     tokens = torch.randint(0, 128256, (1, n_tokens), generator=torch.Generator().manual_seed(0))

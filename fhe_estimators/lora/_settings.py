@@ -6,6 +6,7 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
+from ..backends.lwe.client.verification import check_verify_bits
 from .model.loading import TASKS
 
 _LEAST = {
@@ -23,6 +24,7 @@ def check_settings(settings: Any) -> None:
     """Raise a ValueError that names the parameter, if one is out of range."""
     if settings.task not in TASKS:
         raise ValueError(f"task={settings.task!r} is unknown: use one of {TASKS}.")
+    check_verify_bits(settings.verify_bits)
     for name, least in _LEAST.items():
         value = getattr(settings, name)
         if name == "max_steps" and value is None:

@@ -20,7 +20,8 @@ from ._settings import check_settings
 from .client.adapters import add_adapters, save_adapter
 from .client.http import HTTPWorker
 from .client.loading import is_split, load_model, set_head
-from .client.split_model import CompiledModel, calibrate, compile_model
+from .client.split_model import CompiledModel, calibrate, compile_model, require_checks
+from .client.splitting import frozen_layers
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
 from .model.quiet import quiet_libraries
 from .training.inference import continuations, mean_loss, probabilities
@@ -61,6 +62,9 @@ class HELoRAFineTuner(BaseEstimator):
         None: one in this process (encryption happens all the same).
     verify : bool, default=True
         Check every response of the workers.
+    verify_bits : int, default=40
+        Soundness of the checks, at least 20: a wrong response passes with probability ``2 ** -verify_bits`` a token. A
+        split model has what ``fhe-estimators split --verify-bits`` gave it.
     epochs : int, default=1
         Passes over the texts.
     batch_size : int, default=8
@@ -129,6 +133,7 @@ class HELoRAFineTuner(BaseEstimator):
         device: str = "cpu",
         workers: Any = None,
         verify: bool = True,
+        verify_bits: int = 40,
         epochs: int = 1,
         batch_size: int = 8,
         max_length: int = 128,
@@ -152,6 +157,7 @@ class HELoRAFineTuner(BaseEstimator):
         self.device = device
         self.workers = workers
         self.verify = verify
+        self.verify_bits = verify_bits
         self.epochs = epochs
         self.batch_size = batch_size
         self.max_length = max_length
@@ -186,10 +192,16 @@ class HELoRAFineTuner(BaseEstimator):
         def progress(items: Any) -> Any:
             return progress_bar(items, description="compile", verbose=self.verbose)
 
-        if not is_split(model):
-            compile_model(model, quantizer, n_checks=backend.n_checks if self.verify else 0, progress=progress)
+        verify_bits = self.verify_bits if self.verify else None
+        if is_split(model):
+            require_checks(frozen_layers(model), verify_bits)
+        else:
+            compile_model(model, quantizer, verify_bits=verify_bits, progress=progress)
         parameters = backend.select_parameters(self.batch_size * self.max_length)
-        self.program_ = CompiledModel(model, backend, parameters, self._workers(), self.device)
+        program = CompiledModel(model, backend, parameters, self._workers(), self.device)
+        if self.workers is not None:
+            program.pool()
+        self.program_ = program
         self._forget_fit()
         if quantizer.activations == "static-tensor":
             if X is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,9 +17,15 @@ PROTOCOL_VERSION = 1
 LAYERS_PATH = "/v1/layers"
 PRODUCTS_PATH = "/v1/products"
 HINTS_PATH = "/v1/hints"
-#: Environment variable with the bearer token, so that it shows in no list of processes.
+#: Environment variable with the bearer token of a worker, or of a client's only worker, so that it shows in no list of
+#: processes.
 TOKEN_VARIABLE = "FHE_ESTIMATORS_TOKEN"
+#: Environment variable of a client that names a JSON file of tokens by URL.
+TOKENS_FILE_VARIABLE = "FHE_ESTIMATORS_TOKENS_FILE"
+#: Bytes of a message besides its tensor, at most.
+MESSAGE_OVERHEAD_BYTES = 1 << 14
 
+_MAX_AXES = 3
 _DTYPES = {"int8": torch.int8, "int32": torch.int32}
 
 
@@ -42,6 +49,9 @@ class Worker(Protocol):
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
         """Product of the run's public matrix and a layer's weights."""
 
+    def expect(self, n_outputs: Mapping[tuple[str, str], int]) -> None:
+        """Learn the numbers of outputs by layer and direction, which bound the responses; told once, at the start."""
+
 
 def pack_tensor(kind: str, tensor: torch.Tensor, **header: Any) -> bytes:
     """A message of a kind that holds a tensor of int8 or int32."""
@@ -50,11 +60,11 @@ def pack_tensor(kind: str, tensor: torch.Tensor, **header: Any) -> bytes:
     return pack_message(kind, header, [array.tobytes()])
 
 
-def unpack_tensor(kind: str, message: bytes) -> tuple[torch.Tensor, dict[str, Any]]:
+def unpack_tensor(kind: str, message: bytes | memoryview) -> tuple[torch.Tensor, dict[str, Any]]:
     """The tensor, and what else the header says; `ProtocolError` if it is not an intact message of that kind."""
-    header, blobs = unpack_message(kind, message)
+    header, blobs = unpack_message(kind, message)  # type: ignore[arg-type]
     shape, dtype = header.get("shape"), str(header.get("dtype"))
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+    if not isinstance(shape, list) or len(shape) > _MAX_AXES or not all(type(n) is int and n > 0 for n in shape):
         raise ProtocolError(f"The {kind} is malformed: it has no shape.")
     if dtype not in _DTYPES or len(blobs) != 1:
         raise ProtocolError(f"The {kind} is malformed: it holds no tensor.")

@@ -27,7 +27,7 @@ SETTINGS = {"max_length": 16, "learning_rate": 1e-2, "max_steps": 3}
 
 def split(kind, folder, quantizer="int8"):
     model = load_model(make_model(kind), "causal-lm")
-    save_parts(compile_model(model, resolve_linear_quantizer(quantizer), n_checks=4), folder)
+    save_parts(compile_model(model, resolve_linear_quantizer(quantizer), verify_bits=40), folder)
     return folder
 
 
@@ -80,7 +80,7 @@ def test_damaged_parts(tmp_path):
     with pytest.raises(ProtocolError, match="damaged"):
         load_worker_part(folder / "workers")
     manifest = folder / "client" / "fhe_parts.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 99'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 99'))
     with pytest.raises(ProtocolError, match="version 99"):
         HELoRAFineTuner(str(folder / "client")).compile()
     with pytest.raises(ProtocolError, match="not a part"):
@@ -94,7 +94,9 @@ def test_command_line_and_a_worker_in_another_process(tmp_path, sequences):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    save_parts(compile_model(load_model(model, "causal-lm"), resolve_linear_quantizer("int8"), n_checks=4), tmp_path)
+    save_parts(
+        compile_model(load_model(model, "causal-lm"), resolve_linear_quantizer("int8"), verify_bits=40), tmp_path
+    )
     environment = {**os.environ, "FHE_ESTIMATORS_TOKEN": "secret"}
     command = [
         sys.executable,

@@ -19,8 +19,6 @@ class LWEBackend:
     parameters : {"fast", "precise"}, default="fast"
         ``"fast"``: dimension 1,024 and 26 bits; noise about a third of that of 8-bit dynamic quantization.
         ``"precise"``: dimension 2,048 and 32 bits; a third of that noise, for twice the hints.
-    n_checks : int, default=8
-        Check vectors of a product: a wrong response passes with probability at most ``2 ** (1 - n_checks)``.
     product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
         How integers are multiplied, by workers in this process and in the checks of responses: three products of
         int8, two of int16 (CPU, compiled), one of float64, three of float32. All are exact, and give the same bits.
@@ -41,7 +39,6 @@ class LWEBackend:
     """
 
     parameters: str = "fast"
-    n_checks: int = 8
     product: str = AUTO
     hint_memory_bytes: int = DEFAULT_MEMORY_BYTES
     hint_directory: str | Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ...backends.lwe import WeightNorms
-from ...backends.lwe.client.verification import ProductCheck
 from ...exceptions import ProtocolError
 from ...quantizers.linear import LinearQuantizer
-from ..model.weights import DIRECTIONS
+from ..model.weights import BACKWARD, DIRECTIONS, FORWARD
 from ..worker.checkpoint_part import CLIENT_LAYERS, FORMAT_VERSION, MANIFEST, read_manifest, write_json
 from .frozen_layer import FrozenLayer
+from .layer_checks import CHECKS_FILE, StoredChecks, drawn_sets, forget_stored
 from .remote_linear import RemoteLinear
 from .splitting import Member, put_in, remote_groups
 
+#: Raised whenever an older reader would misread a newer client's part.
+CLIENT_FORMAT_VERSION = 2
 _CLIENT_WEIGHTS = "client.safetensors"
 
 
@@ -32,36 +35,56 @@ def save_parts(model: PreTrainedModel, folder: Path) -> None:
     The client's part holds secret check vectors: it is for the data owner only.
     """
     client, workers = folder / "client", folder / "workers"
-    for part in (client, workers):
-        part.mkdir(parents=True, exist_ok=True)
-    groups = remote_groups(model)
-    members, biases = _members(model), _biases(model)
-    entries: list[dict[str, Any]] = []
-    tensors: dict[str, torch.Tensor] = {}
-    for number, group in enumerate(groups):
-        layer = group.layer
-        assert layer.weights is not None
-        file = f"{number:04d}.safetensors"
-        save_file({"weights": layer.weights.contiguous()}, workers / file)
-        entries.append({"name": layer.name, "file": file, "digest": layer.digest, "shape": list(layer.weights.shape)})
+    client.mkdir(parents=True, exist_ok=True, mode=0o700)
+    workers.mkdir(parents=True, exist_ok=True)
+    forget_stored(client)
+    layers = [group.layer for group in remote_groups(model)]
+    entries = _save_workers_part(layers, workers)
+    members, tensors = _members(model), _biases(model)
+    checks: dict[str, torch.Tensor] = {}
+    for number, layer in enumerate(layers):
         tensors |= {f"{number}/{name}": tensor for name, tensor in _layer_tensors(layer).items()}
-        for path, bias in biases.get(id(group), {}).items():
-            tensors[f"{number}/bias/{path}"] = bias
-    write_json(workers / MANIFEST, {"format_version": FORMAT_VERSION, "layers": entries})
+        if layer.checks is not None:
+            assert layer.weights is not None
+            checks |= drawn_sets(layer.weights, number, layer.checks.verify_bits)
     described = [
         {
             **entry,
-            "quantizer": asdict(group.layer.quantizer),
-            "norms": {direction: _norms_entry(group.layer.norms[direction]) for direction in DIRECTIONS},
-            "members": members[id(group)],
+            "quantizer": asdict(layer.quantizer),
+            "norms": {direction: _norms_entry(layer.norms[direction]) for direction in DIRECTIONS},
+            "members": members[number],
+            "verify_bits": 0 if layer.checks is None else layer.checks.verify_bits,
         }
-        for entry, group in zip(entries, groups, strict=True)
+        for number, (entry, layer) in enumerate(zip(entries, layers, strict=True))
     ]
     model.config.save_pretrained(client)
     save_file(_own_tensors(model), client / _CLIENT_WEIGHTS)
-    save_file(tensors, client / CLIENT_LAYERS)
-    os.chmod(client / CLIENT_LAYERS, 0o600)
-    write_json(client / MANIFEST, {"format_version": FORMAT_VERSION, "layers": described})
+    _save_secret(tensors, client / CLIENT_LAYERS)
+    if checks:
+        _save_secret(checks, client / CHECKS_FILE)
+    write_json(client / MANIFEST, {"format_version": CLIENT_FORMAT_VERSION, "layers": described})
+
+
+def _save_workers_part(layers: Sequence[FrozenLayer], folder: Path) -> list[dict[str, Any]]:
+    """Write the integer weights of layers, and nothing else; returns what the manifest says of each."""
+    for stale in folder.glob("[0-9]*.safetensors"):
+        stale.unlink()
+    entries: list[dict[str, Any]] = []
+    for number, layer in enumerate(layers):
+        assert layer.weights is not None
+        file = f"{number:04d}.safetensors"
+        save_file({"weights": layer.weights.contiguous()}, folder / file)
+        entries.append({"name": layer.name, "file": file, "digest": layer.digest, "shape": list(layer.weights.shape)})
+    write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "layers": entries})
+    return entries
+
+
+def _save_secret(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a file that only its owner can read, at no time anybody else."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+    save_file(tensors, path)
+    os.chmod(path, 0o600)
 
 
 def is_client_part(path: Path) -> bool:
@@ -71,7 +94,11 @@ def is_client_part(path: Path) -> bool:
 
 def load_client_part(folder: Path) -> PreTrainedModel:
     """The model without its large matrices, which are never in memory."""
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, CLIENT_FORMAT_VERSION)
+    if manifest["format_version"] < CLIENT_FORMAT_VERSION:
+        raise ProtocolError(
+            f"{folder} was split by an earlier release, whose checks of workers were weaker: split the model again."
+        )
     with init_empty_weights(include_buffers=False):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
     with safe_open(folder / CLIENT_LAYERS, framework="pt") as file:
@@ -79,7 +106,7 @@ def load_client_part(folder: Path) -> PreTrainedModel:
             names = [name for name in file.keys() if name.startswith(f"{number}/")]  # noqa: SIM118 (not a dict)
             tensors = {name.partition("/")[2]: file.get_tensor(name) for name in names}
             members = [Member(**member, bias=tensors.get(f"bias/{member['path']}")) for member in entry["members"]]
-            put_in(model.base_model, _layer_from(entry, tensors), members)
+            put_in(model.base_model, _layer_from(folder, number, entry, tensors), members)
     unexpected = model.load_state_dict(load_file(folder / _CLIENT_WEIGHTS), strict=False, assign=True).unexpected_keys
     model.tie_weights()
     left = [name for name, parameter in model.named_parameters() if parameter.device.type == "meta"]
@@ -94,19 +121,22 @@ def _remote_modules(model: PreTrainedModel) -> list[tuple[str, RemoteLinear]]:
 
 
 def _members(model: PreTrainedModel) -> dict[int, list[dict[str, Any]]]:
+    """What the manifest says of the modules of every group, by the group's number."""
+    numbers = {id(group): number for number, group in enumerate(remote_groups(model))}
     members: dict[int, list[dict[str, Any]]] = {}
     for path, module in _remote_modules(model):
         entry = {"path": path, "n_outputs": module.out_features, "transposed": module.transposed}
-        members.setdefault(id(module.group), []).append(entry)
+        members.setdefault(numbers[id(module.group)], []).append(entry)
     return members
 
 
-def _biases(model: PreTrainedModel) -> dict[int, dict[str, torch.Tensor]]:
-    biases: dict[int, dict[str, torch.Tensor]] = {}
-    for path, module in _remote_modules(model):
-        if module.bias is not None:
-            biases.setdefault(id(module.group), {})[path] = module.bias.detach()
-    return biases
+def _biases(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    numbers = {id(group): number for number, group in enumerate(remote_groups(model))}
+    return {
+        f"{numbers[id(module.group)]}/bias/{path}": module.bias.detach()
+        for path, module in _remote_modules(model)
+        if module.bias is not None
+    }
 
 
 def _own_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
@@ -126,8 +156,6 @@ def _layer_tensors(layer: FrozenLayer) -> dict[str, torch.Tensor]:
     tensors = {"scales": layer.scales.contiguous()}
     for direction in DIRECTIONS:
         tensors[f"norms/{direction}"] = layer.norms[direction].euclidean.contiguous()
-        if direction in layer.checks:
-            tensors |= {f"check/{direction}/{k}": v for k, v in layer.checks[direction].tensors().items()}
     return tensors
 
 
@@ -135,14 +163,13 @@ def _norms_entry(norms: WeightNorms) -> dict[str, Any]:
     return {name: value for name, value in vars(norms).items() if name != "euclidean"}
 
 
-def _layer_from(entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> FrozenLayer:
-    checks = {}
-    for direction in DIRECTIONS:
-        parts = {name.rpartition("/")[2]: t for name, t in tensors.items() if name.startswith(f"check/{direction}/")}
-        if parts:
-            checks[direction] = ProductCheck.from_tensors(parts)
+def _layer_from(folder: Path, number: int, entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> FrozenLayer:
     quantizer = LinearQuantizer(**entry["quantizer"])
     rows, n_inputs = entry["shape"]
+    checks = None
+    if entry["verify_bits"]:
+        n_outputs = {FORWARD: rows, BACKWARD: n_inputs}
+        checks = StoredChecks(folder, entry["name"], number, entry["verify_bits"], n_outputs)
     return FrozenLayer(
         name=entry["name"],
         n_inputs=n_inputs,

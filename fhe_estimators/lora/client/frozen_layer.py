@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from ...backends.lwe import WeightNorms
-from ...backends.lwe.client.verification import ProductCheck
 from ...quantizers.linear import LinearQuantizer
 from ..model.weights import DIRECTIONS, oriented, weights_digest
+from .layer_checks import FreshChecks, LayerChecks
 
 
 @dataclass
@@ -28,8 +30,8 @@ class FrozenLayer:
     quantizer : LinearQuantizer
     weights : tensor of int8, shape (n_limbs * n_outputs, n_inputs), or None
         None where only workers hold them.
-    checks : dict of str to ProductCheck
-        By direction; empty if responses are not verified. Secret.
+    checks : LayerChecks or None
+        None if responses are not verified. Secret, and in no pickle.
     static_largest : float or None
         Largest input seen in calibration.
     """
@@ -42,7 +44,7 @@ class FrozenLayer:
     norms: dict[str, WeightNorms]
     quantizer: LinearQuantizer
     weights: torch.Tensor | None = None
-    checks: dict[str, ProductCheck] = field(default_factory=dict, repr=False)
+    checks: LayerChecks | None = field(default=None, repr=False)
     static_largest: float | None = None
 
     @classmethod
@@ -54,11 +56,14 @@ class FrozenLayer:
             name, weights.shape[1], weights.shape[0], scales, weights_digest(integers), norms, quantizer, integers
         )
 
-    def add_checks(self, n_checks: int) -> None:
-        """Make secret check vectors; needs the weights."""
+    def add_checks(self, verify_bits: int) -> None:
+        """Have responses checked by secret vectors that are made from the weights."""
         assert self.weights is not None
-        for direction in DIRECTIONS:
-            self.checks[direction] = ProductCheck(oriented(self.weights, direction), n_checks)
+        self.checks = FreshChecks(self.weights, verify_bits)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenLayer:
+        copied = memo[id(self)] = copy(self)  # weights and checks never change: copies share them
+        return copied
 
     def merge_limbs(self, outputs: torch.Tensor) -> torch.Tensor:
         """Outputs from those of the limbs, shape (n_tokens, n_outputs)."""

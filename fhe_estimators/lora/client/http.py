@@ -2,57 +2,129 @@
 
 from __future__ import annotations
 
-import os
-import ssl
+import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from ...backends.lwe.parameters import LWEParameters
 from ...exceptions import ProtocolError, WorkerError
-from ...utils import import_optional
 from ..protocol import (
     HINTS_PATH,
     LAYERS_PATH,
+    MESSAGE_OVERHEAD_BYTES,
     PRODUCTS_PATH,
     PROTOCOL_VERSION,
-    TOKEN_VARIABLE,
     pack_tensor,
     unpack_tensor,
 )
+from ..schemas import Registration, Version, parse
+from .connection import Connection
+from .connection_errors import page_fault
+from .tokens import check_token, configured_token, environment_token
 
-#: The largest response a client reads, so that a worker cannot fill its memory.
-MAX_RESPONSE_BYTES = 4 << 30
+#: The largest list of layers that is read.
+MAX_REGISTRATION_BYTES = 1 << 22
+#: The largest response that is read before the sizes of the layers are known.
+MAX_RESPONSE_BYTES = 1 << 30
 
 
 class HTTPWorker:
     """Asks a worker over HTTP.
+
+    Nothing that the worker sends is believed: no more is read than a response can have, nothing compressed, for no
+    longer than the time-out, and what is read must be exactly of the form that was asked for.
 
     Parameters
     ----------
     url : str
         Such as ``"https://worker.example:8443"``.
     token : str, default=None
-        Bearer token the worker expects; None: what the environment variable ``FHE_ESTIMATORS_TOKEN`` holds, if set.
+        Bearer token the worker expects. None: its entry in the JSON file of tokens by URL that the environment
+        variable ``FHE_ESTIMATORS_TOKENS_FILE`` names, or else what ``FHE_ESTIMATORS_TOKEN`` holds; the latter goes to
+        the only worker of a client and to none of several.
     timeout_seconds : float, default=120
-        After which a silent worker counts as failed.
+        After which a worker counts as failed, however it spends the time; a second is added for each megabyte of a
+        request and its response.
     verify : bool or str, default=True
         Check of the TLS certificate, or the path of a certificate authority's file.
+    allow_insecure_token : bool, default=False
+        Send the token over plain HTTP to another machine, too.
+
+    Attributes
+    ----------
+    name : str
+        The URL.
+    release_ : str or None
+        Release of fhe_estimators that the worker runs; set by `digests`.
+    shapes_ : dict of str to tuple
+        Rows and columns of the layers, as the worker says; set by `digests`.
+
+    Notes
+    -----
+    Pickles do not hold the token; an unpickled worker takes it from the environment. Proxies of the environment are
+    used for https:// only, and never for this machine.
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, timeout_seconds: float = 120.0, verify: bool | str = True
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout_seconds: float = 120.0,
+        verify: bool | str = True,
+        allow_insecure_token: bool = False,
     ):
-        self._httpx = import_optional("httpx", extra="serving", purpose="Workers over HTTP")
         self.name = url
-        self._settings: dict[str, Any] = {"token": token, "timeout_seconds": timeout_seconds, "verify": verify}
-        token = token or os.environ.get(TOKEN_VARIABLE)
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        trusted = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
-        self._client = self._httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, verify=trusted)
+        self.release_: str | None = None
+        self.shapes_: dict[str, tuple[int, int]] = {}
+        self._settings: dict[str, Any] = {
+            "timeout_seconds": timeout_seconds,
+            "verify": verify,
+            "allow_insecure_token": allow_insecure_token,
+        }
+        self._given_token = token
+        token = token or configured_token(url)
+        #: Whether the token is the one that only a client's single worker may get.
+        self.uses_environment_token = token is None and environment_token() is not None
+        self._connect(environment_token() if token is None else token)
+
+    def _connect(self, token: str | None) -> None:
+        check_token(self.name, token, allow_insecure=self._settings["allow_insecure_token"])
+        self._connection = Connection(self.name, token, self._settings["timeout_seconds"], self._settings["verify"])
+        self._n_outputs: dict[tuple[str, str], int] = {}
+
+    def without_environment_token(self) -> HTTPWorker:
+        """The same worker, to which ``FHE_ESTIMATORS_TOKEN`` is not sent.
+
+        Returns
+        -------
+        worker : HTTPWorker
+            Itself, if it has a token of its own.
+        """
+        if not self.uses_environment_token:
+            return self
+        copied = self.__copy__()
+        copied.uses_environment_token = False
+        copied._connect(None)
+        return copied
+
+    def __copy__(self) -> HTTPWorker:
+        return HTTPWorker(self.name, token=self._given_token, **self._settings)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HTTPWorker:
-        return HTTPWorker(self.name, **self._settings)
+        return self.__copy__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.name, **self._settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        HTTPWorker.__init__(self, **state)
+
+    def __repr__(self) -> str:
+        return f"HTTPWorker({self.name!r})"
 
     def digests(self) -> dict[str, str]:
         """Digests of the weights that the worker holds.
@@ -62,13 +134,29 @@ class HTTPWorker:
         digests : dict of str to str
             By the layer's name.
         """
-        response = self._request("GET", LAYERS_PATH).json()
-        if not isinstance(response, dict) or response.get("protocol_version") != PROTOCOL_VERSION:
+        body = self._connection.request("GET", LAYERS_PATH, max_bytes=MAX_REGISTRATION_BYTES)
+        what = f"Worker {self.name}'s list of layers"
+        if not body.lstrip().startswith(b"{"):
+            raise ProtocolError(f"Worker {self.name} {page_fault(body)}")
+        version = parse(Version, body, what).protocol_version
+        if version != PROTOCOL_VERSION:
             raise WorkerError(
-                f"Worker {self.name} speaks protocol version {response.get('protocol_version')!r}, this client "
-                f"{PROTOCOL_VERSION}: install the same release of fhe_estimators on both."
+                f"Worker {self.name} speaks protocol version {version}, this client {PROTOCOL_VERSION}: install the "
+                "same release of fhe_estimators on both."
             )
-        return {str(name): str(digest) for name, digest in response["layers"].items()}
+        found = parse(Registration, body, what)
+        self.release_, self.shapes_ = found.release or None, found.shapes
+        return found.layers
+
+    def expect(self, n_outputs: Mapping[tuple[str, str], int]) -> None:
+        """Learn how large responses may be: the client's word, not the worker's.
+
+        Parameters
+        ----------
+        n_outputs : mapping of (str, str) to int
+            Outputs by layer and direction.
+        """
+        self._n_outputs = dict(n_outputs)
 
     def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Ciphertexts times the weights of a layer.
@@ -87,12 +175,19 @@ class HTTPWorker:
         response : tensor of int8, shape (n_tokens, 3, n_outputs)
             Ciphertexts of the product.
         seconds : float
-            What the worker's arithmetic took.
+            What the worker's arithmetic took, as it says.
         """
         message = pack_tensor("product_request", ciphertexts, layer=layer, direction=direction)
-        response, header = unpack_tensor("product", self._request("POST", PRODUCTS_PATH, message).content)
+        body = self._connection.request(
+            "POST",
+            PRODUCTS_PATH,
+            message,
+            max_bytes=self._largest(layer, direction, 3 * len(ciphertexts)),
+            media_type="application/octet-stream",
+        )
+        response, header = unpack_tensor("product", memoryview(body))
         seconds = header.get("seconds")
-        return response, float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        return response, seconds if isinstance(seconds, float) and 0 <= seconds < math.inf else 0.0
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
         """The public matrix of a run times the weights of a layer.
@@ -113,25 +208,14 @@ class HTTPWorker:
         hint : tensor of int32, shape (n_outputs, rank, ring_degree)
             What the client unmasks products with.
         """
-        body = {"layer": layer, "direction": direction, "seed": seed.hex(), "parameters": parameters.to_dict()}
-        return unpack_tensor("hint", self._request("POST", HINTS_PATH, json=body).content)[0]
+        described = parameters.to_dict()
+        body = {"layer": layer, "direction": direction, "seed": seed.hex(), "parameters": described}
+        max_bytes = self._largest(layer, direction, 4 * described["dimension"])
+        content = self._connection.request("POST", HINTS_PATH, json.dumps(body).encode(), max_bytes=max_bytes)
+        return unpack_tensor("hint", memoryview(content))[0]
 
-    def _request(self, method: str, path: str, content: bytes | None = None, **options: Any) -> Any:
-        try:
-            with self._client.stream(method, path, content=content, **options) as response:
-                parts, size = [], 0
-                for part in response.iter_bytes():
-                    size += len(part)
-                    if size > MAX_RESPONSE_BYTES:
-                        raise ProtocolError(f"Worker {self.name} sent more than {MAX_RESPONSE_BYTES} bytes.")
-                    parts.append(part)
-                response = self._httpx.Response(response.status_code, content=b"".join(parts))
-        except self._httpx.TimeoutException as error:
-            raise WorkerError(f"Worker {self.name} did not answer in time ({type(error).__name__}).") from error
-        except self._httpx.HTTPError as error:
-            raise WorkerError(f"Worker {self.name} cannot be reached: {error}") from error
-        if response.status_code != 200:
-            raise WorkerError(
-                f"Worker {self.name} refused the request (HTTP {response.status_code}): {response.text[:500]}"
-            )
-        return response
+    def _largest(self, layer: str, direction: str, bytes_per_output: int) -> int:
+        n_outputs = self._n_outputs.get((layer, direction))
+        if n_outputs is None:
+            return MAX_RESPONSE_BYTES
+        return n_outputs * bytes_per_output + MESSAGE_OVERHEAD_BYTES

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
 
+from ...backends.lwe.client.verification import ProductCheck
 from ...backends.lwe.parameters import LWEParameters
 from ...exceptions import FHEError, ProtocolError, WorkerError, WorkerIntegrityError
 from ..costs import Costs
+from ..model.weights import DIRECTIONS
 from ..protocol import Worker
 from .frozen_layer import FrozenLayer
+from .holdings import nobody_holds
 
 T = TypeVar("T")
 
 
 class WorkerPool:
     """Asks workers for products, and believes only what passes the checks.
+
+    A worker that fails comes last from then on. One whose response a check refuses gets no more work, of any layer,
+    for as long as the pool lives, and the check vectors that refused it are never used again.
 
     Parameters
     ----------
@@ -31,29 +38,35 @@ class WorkerPool:
     ----------
     failures_ : list of str
         What went wrong with which worker, in order.
+    caught_ : list of str
+        Workers that answered wrongly.
 
     Raises
     ------
     WorkerError
-        If a layer is held by no worker, or by none with the right weights.
+        If a layer is held by no worker, or by none with the right weights; it says of each worker why.
     """
 
     def __init__(self, workers: Sequence[Worker], layers: Sequence[FrozenLayer], costs: Costs):
         self.costs = costs
         self.failures_: list[str] = []
-        digests = self._digests(workers)
+        self.caught_: list[str] = []
+        self._n_failures: Counter[str] = Counter()
+        digests = self._register(workers, layers)
         self._holders: dict[str, list[Worker]] = {}
         for number, layer in enumerate(layers):
             holders = [worker for worker in workers if digests[worker.name].get(layer.name) == layer.digest]
             if not holders:
-                raise WorkerError(_nobody_holds(layer, digests))
+                raise WorkerError(nobody_holds(layer, layers, digests, self.failures_))
             first = number % len(holders)
             self._holders[layer.name] = holders[first:] + holders[:first]
 
-    def _digests(self, workers: Sequence[Worker]) -> dict[str, dict[str, str]]:
+    def _register(self, workers: Sequence[Worker], layers: Sequence[FrozenLayer]) -> dict[str, dict[str, str]]:
+        """Ask every worker what it holds, and tell it how large its responses may be."""
         names = [worker.name for worker in workers]
         if len(set(names)) < len(names):
             raise ValueError(f"workers={names} has the same worker twice.")
+        n_outputs = {(layer.name, d): len(layer.norms[d].euclidean) for layer in layers for d in DIRECTIONS}
         digests = {}
         for worker in workers:
             try:
@@ -61,6 +74,9 @@ class WorkerPool:
             except FHEError as error:
                 digests[worker.name] = {}
                 self._note(worker, error)
+            expect = getattr(worker, "expect", None)
+            if expect is not None:
+                expect(n_outputs)
         return digests
 
     def multiply(self, layer: FrozenLayer, direction: str, ciphertexts: torch.Tensor) -> torch.Tensor:
@@ -72,11 +88,13 @@ class WorkerPool:
             If no worker that holds the layer gives a response that passes the check; the message names them.
         """
 
-        def ask(worker: Worker) -> torch.Tensor:
+        def ask(worker: Worker, check: ProductCheck | None) -> torch.Tensor:
             start = time.perf_counter()
             response, seconds = worker.multiply(layer.name, direction, ciphertexts)
+            elapsed = time.perf_counter() - start
+            seconds = min(max(0.0, seconds), elapsed)
             self.costs.worker_seconds += seconds
-            self.costs.transfer_seconds += max(0.0, time.perf_counter() - start - seconds)
+            self.costs.transfer_seconds += elapsed - seconds
             self.costs.upload_bytes += ciphertexts.nbytes
             self.costs.download_bytes += response.nbytes
             shape = (len(ciphertexts), 3, len(layer.norms[direction].euclidean))
@@ -85,18 +103,17 @@ class WorkerPool:
                     f"The response has shape {tuple(response.shape)} of {response.dtype}, expected {shape}."
                 )
             with self.costs.crypto():
-                if direction in layer.checks and not layer.checks[direction].accepts(
-                    ciphertexts, response.to(ciphertexts.device)
-                ):
+                response = response.to(ciphertexts.device)
+                if check is not None and not check.accepts(ciphertexts, response):
                     raise WorkerIntegrityError(f"Worker {worker.name} answered {layer.name}/{direction} wrongly.")
-            return response.to(ciphertexts.device)
+            return response
 
-        return self._first_success(layer, ask)
+        return self._first_success(layer, direction, ask)
 
     def hint(self, layer: FrozenLayer, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
         """The run's public matrix times a layer's weights, checked: int32, shape (n_outputs, rank, ring_degree)."""
 
-        def ask(worker: Worker) -> torch.Tensor:
+        def ask(worker: Worker, check: ProductCheck | None) -> torch.Tensor:
             start = time.perf_counter()
             hint = worker.hint(layer.name, direction, seed, parameters)
             self.costs.worker_seconds += time.perf_counter() - start
@@ -105,37 +122,43 @@ class WorkerPool:
             if hint.shape != shape or hint.dtype != torch.int32:
                 raise ProtocolError(f"The hint has shape {tuple(hint.shape)} of {hint.dtype}, expected {shape}.")
             with self.costs.crypto():
-                if direction in layer.checks and not layer.checks[direction].accepts_hint(hint, seed, parameters):
+                if check is not None and not check.accepts_hint(hint, seed, parameters):
                     raise WorkerIntegrityError(f"Worker {worker.name} sent a wrong hint for {layer.name}/{direction}.")
             return hint
 
-        return self._first_success(layer, ask)
+        return self._first_success(layer, direction, ask)
 
-    def _first_success(self, layer: FrozenLayer, ask: Callable[[Worker], T]) -> T:
-        """The first good response; workers that fail go to the end of the line, for this layer."""
-        holders, errors = self._holders[layer.name], []
-        for worker in list(holders):
+    def _first_success(self, layer: FrozenLayer, direction: str, ask: Callable[[Worker, ProductCheck | None], T]) -> T:
+        """The first good response."""
+        texts: list[str] = []
+        last: FHEError | None = None
+        for worker in self._line(layer):
+            check = None if layer.checks is None else layer.checks.of(direction)
             try:
-                return ask(worker)
-            except (WorkerError, ProtocolError) as error:
-                errors.append(f"{worker.name}: {error}")
-                self._note(worker, error)
-                holders.remove(worker)
-                holders.append(worker)
+                return ask(worker, check)
+            except WorkerIntegrityError as error:
+                if layer.checks is not None:
+                    layer.checks.renew(direction)
+                self.caught_.append(worker.name)
                 last = error
-        kind = WorkerIntegrityError if isinstance(last, WorkerIntegrityError) else WorkerError
-        raise kind(f"No worker computed {layer.name}. " + "; ".join(errors)) from last
+            except (WorkerError, ProtocolError) as error:
+                last = error
+            texts.append(self._note(worker, last))
+        caught = [worker.name for worker in self._holders[layer.name] if worker.name in self.caught_]
+        if caught:
+            texts.append(f"{caught} answered wrongly and get no more work in this run.")
+        kind = WorkerIntegrityError if caught else WorkerError
+        raise kind(f"No worker computed {layer.name}. " + " ".join(texts)) from last
 
-    def _note(self, worker: Worker, error: Exception) -> None:
+    def _line(self, layer: FrozenLayer) -> Iterator[Worker]:
+        """Workers that hold the layer and were not caught, those that failed least first."""
+        line = sorted(self._holders[layer.name], key=lambda worker: self._n_failures[worker.name])
+        return (worker for worker in line if worker.name not in self.caught_)
+
+    def _note(self, worker: Worker, error: FHEError) -> str:
+        """Remember a failure, warn of it, and say it in one sentence that names the worker."""
+        text = str(error) if worker.name in str(error) else f"Worker {worker.name}: {error}"
+        self._n_failures[worker.name] += 1
         self.failures_.append(f"{worker.name}: {type(error).__name__}: {error}")
         warnings.warn(f"Worker {worker.name} failed ({type(error).__name__}): {error}", RuntimeWarning, stacklevel=6)
-
-
-def _nobody_holds(layer: FrozenLayer, digests: dict[str, dict[str, str]]) -> str:
-    others = [name for name, held in digests.items() if layer.name in held]
-    if others:
-        return (
-            f"Workers {others} hold other weights for layer {layer.name!r} than the client's model was quantized to. "
-            "Split the same checkpoint with the same weight_quantizer for client and workers."
-        )
-    return f"No worker holds layer {layer.name!r}; asked {sorted(digests)}."
+        return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, Protocol
 
 import torch
@@ -72,8 +73,13 @@ class RemoteGroup:
         return output
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RemoteGroup:
-        copied = memo[id(self)] = RemoteGroup(self.layer, self.n_members)
+        copied = memo[id(self)] = RemoteGroup(deepcopy(self.layer, memo), self.n_members)
         return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Who multiplies is chosen before every use, and holds keys and connections; the rest is of one pass.
+        kept = {"layer": self.layer, "n_members": self.n_members}
+        return {**kept, "_input": None, "_output": None, "_waiting": 0}
 
 
 class RemoteLinear(nn.Linear):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...backends.lwe import LWEBackend
+from ...backends.lwe.client.verification import DEFAULT_VERIFY_BITS, check_verify_bits
 from ...quantizers.linear import resolve_linear_quantizer
 from ...utils import progress_bar
 from ..model.loading import CAUSAL_LM, load_tokenizer
@@ -13,13 +13,22 @@ from .loading import load_model
 from .split_model import compile_model
 
 
-def split(model: str, out: str, *, weight_quantizer: str = "int8", verify: bool = True, verbose: int = 1) -> None:
+def split(
+    model: str,
+    out: str,
+    *,
+    weight_quantizer: str = "int8",
+    verify: bool = True,
+    verify_bits: int = DEFAULT_VERIFY_BITS,
+    verbose: int = 1,
+) -> None:
     """Write the client's and the workers' part of a checkpoint to ``out/client`` and ``out/workers``."""
+    verify_bits = check_verify_bits(verify_bits)
     loaded = load_model(model, CAUSAL_LM)
     compile_model(
         loaded,
         resolve_linear_quantizer(weight_quantizer),
-        n_checks=LWEBackend().n_checks if verify else 0,
+        verify_bits=verify_bits if verify else None,
         progress=lambda items: progress_bar(items, description="split", verbose=verbose),
     )
     save_parts(loaded, Path(out))

@@ -53,6 +53,7 @@ class CompiledModel:
         self.costs = Costs()
         self.layers = [group.layer for group in self.groups()]
         self._workers = workers
+        self._pool: WorkerPool | None = None
         self._encrypted: EncryptedProducts | None = None
 
     def groups(self) -> list[RemoteGroup]:
@@ -78,12 +79,23 @@ class CompiledModel:
         return self._encrypted
 
     def pool(self) -> WorkerPool:
-        """The workers, asked what they hold."""
-        workers = self._workers
-        if workers is None:
-            weights = {layer.name: layer.weights for layer in self.layers if layer.weights is not None}
-            workers = [LocalWorker(weights, device=self.device, product=self.backend.product)]
-        return WorkerPool(workers, self.layers, self.costs)
+        """The workers, asked once what they hold; whoever is caught stays out of it."""
+        if self._pool is None:
+            workers = self._workers
+            if workers is None:
+                weights = {layer.name: layer.weights for layer in self.layers if layer.weights is not None}
+                workers = [LocalWorker(weights, device=self.device, product=self.backend.product)]
+            self._pool = WorkerPool(workers, self.layers, self.costs)
+        return self._pool
+
+    @property
+    def verify_bits(self) -> int:
+        """Soundness of the checks of every response; 0 if any layer's are not checked."""
+        return min(0 if layer.checks is None else layer.checks.verify_bits for layer in self.layers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hints and connections are made anew; secrets have no place in a pickle.
+        return {**vars(self), "_pool": None, "_encrypted": None}
 
     @property
     def has_weights(self) -> bool:
@@ -91,7 +103,7 @@ class CompiledModel:
         return all(layer.weights is not None for layer in self.layers)
 
     def describe(self) -> dict[str, Any]:
-        """Parameters, sizes and what each side learns."""
+        """Parameters, sizes and what each side learns; ``"verified"`` is the soundness of the checks in bits."""
         coefficients = sum(len(norms.euclidean) for layer in self.layers for norms in layer.norms.values())
         n_weights = sum(len(layer.scales) * layer.n_inputs for layer in self.layers)
         return {
@@ -106,7 +118,7 @@ class CompiledModel:
             "download_bytes_per_value": 3,
             "hint_bytes": 4 * self.parameters.dimension * coefficients,
             "public_seed_bytes": KEY_BYTES,
-            "verified": all(layer.checks for layer in self.layers),
+            "verified": self.verify_bits,
             "client_learns": "everything it computes; the model's architecture, its embeddings, norms and head, and "
             "the scales and norms of the remote weights",
             "worker_learns": "numbers of tokens and features, and timing; nothing about texts, activations, "
@@ -115,15 +127,42 @@ class CompiledModel:
 
 
 def compile_model(
-    model: PreTrainedModel, quantizer: LinearQuantizer, *, n_checks: int, progress: Any = iter
+    model: PreTrainedModel, quantizer: LinearQuantizer, *, verify_bits: int | None, progress: Any = iter
 ) -> PreTrainedModel:
-    """Take the linear layers out of a model, in place; ``progress`` wraps the loop over them."""
+    """Take the linear layers out of a model, in place; ``progress`` wraps the loop over them.
+
+    ``verify_bits`` is the soundness of the checks of workers; None checks nothing.
+    """
     backbone = model.base_model
     for paths in progress(find_groups(backbone)):
         layer = take_out(backbone, paths, quantizer)
-        if n_checks:
-            layer.add_checks(n_checks)
+        if verify_bits is not None:
+            layer.add_checks(verify_bits)
     return model
+
+
+def require_checks(layers: Iterable[FrozenLayer], verify_bits: int | None) -> None:
+    """Use the checks that a split model was stored with, or fail: they cannot be made without the weights.
+
+    ``verify_bits`` None leaves them out.
+    """
+    for layer in layers:
+        if verify_bits is None:
+            layer.checks = None
+        elif layer.weights is not None:
+            layer.add_checks(verify_bits)
+        elif layer.checks is None:
+            raise ValueError(
+                "verify=True, but the model was split without check vectors (--no-verify), and the client has no "
+                "weights to make them from. Split it again, or pass verify=False to believe the workers."
+            )
+        elif layer.checks.verify_bits < verify_bits:
+            raise ValueError(
+                f"verify_bits={verify_bits}, but the model was split with {layer.checks.verify_bits} bits. Split it "
+                f"again with --verify-bits {verify_bits}, or ask for {layer.checks.verify_bits}."
+            )
+        else:
+            layer.checks.require()
 
 
 def calibrate(compiled: CompiledModel, batches: Iterable[Any]) -> None:

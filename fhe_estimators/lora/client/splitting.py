@@ -53,3 +53,8 @@ def remote_groups(model: nn.Module) -> list[RemoteGroup]:
     """Groups of a model whose layers were taken out, in order."""
     groups = {id(module.group): module.group for module in model.modules() if isinstance(module, RemoteLinear)}
     return list(groups.values())
+
+
+def frozen_layers(model: nn.Module) -> list[FrozenLayer]:
+    """Layers of a model whose layers were taken out, in order."""
+    return [group.layer for group in remote_groups(model)]

@@ -55,15 +55,15 @@ def block_selector(layers: str | None) -> Callable[[str], bool]:
     return wanted
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, latest: int = FORMAT_VERSION) -> dict[str, Any]:
     """The list of layers of a part, of a format version that this installation reads."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         version = manifest["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"{folder} is not a part of a model split by fhe-estimators.") from error
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ProtocolError(f"{folder} has format version {version}; this installation reads up to {FORMAT_VERSION}.")
+    if not isinstance(version, int) or version > latest:
+        raise ProtocolError(f"{folder} has format version {version}; this installation reads up to {latest}.")
     return manifest
 
 

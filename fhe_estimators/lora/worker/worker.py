@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 
@@ -49,6 +50,37 @@ class LocalWorker:
             By the layer's name.
         """
         return dict(self._digests)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Rows and columns of the weights by layer."""
+        return {layer: (len(matrix), matrix.shape[1]) for layer, matrix in self._weights.items()}
+
+    def n_outputs(self, layer: str, direction: str) -> int:
+        """Outputs of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            Its name.
+        direction : {"forward", "backward"}
+            The weights, or their transpose.
+
+        Returns
+        -------
+        n_outputs : int
+            Rows of the weights, or columns.
+        """
+        return self._matrix(layer, direction).shape[1]
+
+    def expect(self, n_outputs: Mapping[tuple[str, str], int]) -> None:
+        """Nothing to bound: responses do not leave the process.
+
+        Parameters
+        ----------
+        n_outputs : mapping of (str, str) to int
+            Outputs by layer and direction.
+        """
 
     def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Ciphertexts times the weights of a layer.

@@ -7,7 +7,6 @@ import torch
 
 from fhe_estimators.backends.lwe import NoiseModel, WeightNorms, select_parameters
 from fhe_estimators.backends.lwe.client.encryption import LWEClient
-from fhe_estimators.backends.lwe.client.verification import ProductCheck
 from fhe_estimators.backends.lwe.hint_cache import HintCache
 from fhe_estimators.backends.lwe.noise import scales_of
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
@@ -155,46 +154,6 @@ def test_layers_without_room_for_messages_are_refused():
 def test_scales_are_the_largest_allowed():
     values = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1e-30, 0.0]])
     assert scales_of(values, 10.0).tolist() == pytest.approx([2.0, 1e30, 1e30])
-
-
-class TestProductCheck:
-    def test_accepts_right_answers_and_hints(self):
-        client, matrix, norms, hint = setting()
-        check = ProductCheck(matrix, 4)
-        ciphertexts, _ = client.encrypt(torch.randn(64, 96), norms)
-        assert check.accepts(ciphertexts, multiply(ciphertexts, matrix))
-        assert check.accepts_hint(hint, client.seed, client.parameters)
-
-    @pytest.mark.parametrize("limb", [0, 1, 2])
-    @pytest.mark.parametrize("change", [1, -128])
-    def test_any_change_of_one_value_is_found(self, limb, change):
-        client, matrix, norms, _ = setting()
-        ciphertexts, _ = client.encrypt(torch.randn(64, 96), norms)
-        for attempt in range(20):
-            check, response = ProductCheck(matrix, 4), multiply(ciphertexts, matrix)
-            response[attempt, limb, 3 * attempt] ^= change
-            assert not check.accepts(ciphertexts, response)
-
-    def test_a_lazy_or_swapped_answer_is_found(self):
-        client, matrix, norms, hint = setting()
-        ciphertexts, _ = client.encrypt(torch.randn(64, 96), norms)
-        response, check = multiply(ciphertexts, matrix), ProductCheck(matrix, 8)
-        assert not check.accepts(ciphertexts, torch.zeros_like(response))
-        assert not check.accepts(ciphertexts, response.roll(1, dims=0))
-        assert not check.accepts(ciphertexts, response.roll(1, dims=2))
-        assert not check.accepts_hint(hint.roll(1, dims=0), client.seed, client.parameters)
-        changed = hint.clone()
-        changed[0, 0, 0] += 64
-        assert not check.accepts_hint(changed, client.seed, client.parameters)
-
-    def test_the_hardest_forgery_passes_as_rarely_as_promised(self):
-        """Differences of 2^23 in two values: each uniform check vector finds them with probability one half."""
-        client, matrix, norms, _ = setting()
-        ciphertexts, _ = client.encrypt(torch.randn(1, 96), norms)
-        forged = multiply(ciphertexts, matrix)
-        forged[0, 2, :2] ^= -128
-        passed = sum(ProductCheck(matrix, 4).accepts(ciphertexts, forged) for _ in range(400))
-        assert passed < 400 * 2**-3 + 6 * (400 * 2**-3) ** 0.5
 
 
 class TestHintCache:

@@ -7,58 +7,111 @@ few multiplications a value instead of a row of W.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
 import numpy as np
 import torch
 
-from .._limbs import from_limbs, to_limbs
+from ....exceptions import ProtocolError
+from .._limbs import to_limbs
 from .._product_choice import choose_product
 from .._randomness import Keystream, new_key, public_matrix
-from ..parameters import CIPHERTEXT_BITS, WORD_BITS, LWEParameters
+from ..parameters import CIPHERTEXT_BITS, KEY_BYTES, WORD_BITS, LWEParameters
 
-_LIMBS = 4
+DEFAULT_VERIFY_BITS = 40
+#: A wrong response that passes once in a million is the least that is worth the name of a check.
+MIN_VERIFY_BITS = 20
+
+_WORD_LIMBS = 4
 #: Columns of a hint that are checked at a time.
 _CHUNK = 512
+
+
+def check_verify_bits(verify_bits: Any) -> int:
+    """The soundness asked for, in bits; a ValueError if it is no integer of at least `MIN_VERIFY_BITS`."""
+    if not isinstance(verify_bits, Integral) or isinstance(verify_bits, bool) or verify_bits < MIN_VERIFY_BITS:
+        raise ValueError(
+            f"verify_bits={verify_bits!r} must be an integer of at least {MIN_VERIFY_BITS}: a wrong response passes "
+            "with probability 2 ** -verify_bits. Use verify=False to check nothing."
+        )
+    return int(verify_bits)
 
 
 class ProductCheck:
     """Secret check vectors of one matrix.
 
-    A wrong response, whatever a worker makes of it, passes with probability at most ``2 ** (1 - n_checks)`` a token;
-    a response with a single wrong value never passes.
+    A wrong response, whatever a worker makes of it, passes with probability at most ``2 ** -verify_bits`` a token.
 
     Parameters
     ----------
     matrix : tensor of int8, shape (n_inputs, n_outputs)
         The right one: from the client's own copy of the model, when it splits it.
-    n_checks : int
+    verify_bits : int, default=40
+        Number of vectors, at least 20.
     key : bytes, default=None
-        32 secret random bytes; None for fresh ones.
+        32 secret random bytes that the vectors are expanded from; None for fresh ones.
 
     Notes
     -----
-    Differences modulo a power of two may be multiples of 2^23, which an even factor hides: each vector of uniform
-    integers catches a fixed wrong response with probability 1/2 at least. The first vector is odd throughout, so that
-    any change of one value shows in it, and is not counted otherwise.
+    A vector r has independent entries of {-1, 0, 1} with probabilities 1/4, 1/2, 1/4, the difference of two random
+    bits. *Each vector finds a wrong response with probability 1/2 at least:* let D be the difference of a token's
+    response and the right one, not zero modulo 2^24, and let 2^v, with v < 24, be the largest power of two that divides
+    all its entries. ``r D = 0`` modulo 2^24 implies that ``r (D / 2^v)`` is even. Some entry of ``D / 2^v`` is odd;
+    whatever the other entries of r are, the parity of its own entry, which is uniform and independent of them, makes
+    the sum odd with probability 1/2. Only the parity of an entry counts, so the smallest integers of either parity do,
+    and they keep ``R W`` so small that two limbs hold it.
+
+    The vectors are independent of each other and of the response, so all of them miss D with probability at most
+    ``2 ** -verify_bits``. The same holds for a hint, modulo 2^32 with v < 32. No vector is special: a single changed
+    value is found with the same probability, as ``verify_bits`` independent parities.
     """
 
-    def __init__(self, matrix: torch.Tensor, n_checks: int, key: bytes | None = None):
-        words = Keystream(key or new_key()).words((n_checks, matrix.shape[1]), np.uint32)
-        words[0] |= 1
-        outputs = torch.from_numpy(words.view(np.int32)).to(matrix.device)
-        inputs = choose_product(matrix.device, n_checks).of_words(outputs, matrix.T)
-        self._outputs = _side_by_side(to_limbs(outputs, _LIMBS))
-        self._inputs = _side_by_side(to_limbs(inputs, _LIMBS))
+    def __init__(self, matrix: torch.Tensor, verify_bits: int = DEFAULT_VERIFY_BITS, key: bytes | None = None):
+        self._make(matrix, check_verify_bits(verify_bits), key)
+
+    @classmethod
+    def insecure_of(cls, matrix: torch.Tensor, n_vectors: int) -> ProductCheck:
+        """As few vectors as one likes: for tests that measure how often a forgery passes."""
+        check = cls.__new__(cls)
+        check._make(matrix, n_vectors, None)
+        return check
+
+    def _make(self, matrix: torch.Tensor, n_vectors: int, key: bytes | None) -> None:
+        self._key = key or new_key()
+        self._outputs = _vectors(self._key, matrix.shape[1], n_vectors).to(matrix.device)
+        words = self._outputs.T.to(torch.int32).contiguous()
+        self._inputs = _side_by_side(choose_product(matrix.device, n_vectors).of_words(words, matrix.T).T)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What the check consists of, for the client's own storage: secret."""
-        return {"outputs": self._outputs, "inputs": self._inputs}
+        key = torch.frombuffer(bytearray(self._key), dtype=torch.uint8)
+        return {"key": key, "inputs": self._inputs}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> ProductCheck:
-        """From what `tensors` gave."""
+    def from_tensors(cls, tensors: dict[str, torch.Tensor], n_outputs: int, verify_bits: int) -> ProductCheck:
+        """From what `tensors` gave; `ProtocolError` if it is not that."""
+        key, inputs = tensors.get("key"), tensors.get("inputs")
+        if (
+            key is None
+            or inputs is None
+            or (key.shape, key.dtype) != ((KEY_BYTES,), torch.uint8)
+            or inputs.dtype != torch.int8
+            or inputs.ndim != 2
+            or inputs.shape[1] not in [n * verify_bits for n in range(1, _WORD_LIMBS + 1)]
+        ):
+            raise ProtocolError("The stored check vectors are malformed: split the model again.")
         check = cls.__new__(cls)
-        check._outputs, check._inputs = tensors["outputs"], tensors["inputs"]
+        check._key = key.numpy().tobytes()
+        check._outputs = _vectors(check._key, n_outputs, check_verify_bits(verify_bits))
+        check._inputs = inputs
         return check
+
+    @property
+    def verify_bits(self) -> int:
+        """Soundness: minus the logarithm to base 2 of the probability that a wrong response passes."""
+        return self._outputs.shape[1]
 
     @property
     def nbytes(self) -> int:
@@ -67,38 +120,39 @@ class ProductCheck:
 
     def accepts(self, ciphertexts: torch.Tensor, response: torch.Tensor) -> bool:
         """Whether a response (n_tokens, 3, n_outputs) is the product of ciphertexts (n_tokens, 3, n_inputs)."""
-        difference = _inner_products(ciphertexts, self._inputs) - _inner_products(response, self._outputs)
-        return not bool((difference & (2**CIPHERTEXT_BITS - 1)).any())
+        multiply = choose_product(self._inputs.device, len(ciphertexts)).of_ciphertexts
+        difference = self._difference(multiply, ciphertexts, response) << (WORD_BITS - CIPHERTEXT_BITS)
+        return not bool(difference.any())
 
     def accepts_hint(self, hint: torch.Tensor, seed: bytes, parameters: LWEParameters) -> bool:
         """Whether a hint (n_outputs, rank, ring_degree) is the matrix times the public one."""
         public = torch.from_numpy(public_matrix(seed, parameters, 0, len(self._inputs)).view(np.int32))
-        for left, right in zip(
-            public.flatten(1).split(_CHUNK, dim=1), hint.flatten(1).split(_CHUNK, dim=1), strict=True
-        ):
-            expected = _of_words(left.T, self._inputs)
-            if ((_of_words(right.T, self._outputs) - expected) & (2**WORD_BITS - 1)).any():
-                return False
-        return True
+        chunks = zip(public.flatten(1).split(_CHUNK, dim=1), hint.flatten(1).split(_CHUNK, dim=1), strict=True)
+        multiply = choose_product(self._inputs.device, _CHUNK).of_words
+        return not any(bool(self._difference(multiply, left.T, right.T).any()) for left, right in chunks)
+
+    def _difference(
+        self, multiply: Callable[..., torch.Tensor], inputs: torch.Tensor, outputs: torch.Tensor
+    ) -> torch.Tensor:
+        """What rows miss the check by: int32, shape (n_rows, n_vectors), modulo 2^32."""
+        device = self._inputs.device
+        # Words of 32 bits wrap as the integers modulo 2^32 and 2^24 do: nothing is reduced on the way.
+        by_limb = multiply(inputs.to(device), self._inputs).split(self.verify_bits, dim=1)
+        expected = sum(part << (8 * limb) for limb, part in enumerate(by_limb))
+        return expected - multiply(outputs.to(device), self._outputs)
+
+    def __getstate__(self) -> None:
+        raise TypeError("Check vectors are secret and cannot be pickled or copied.")
 
 
-def _side_by_side(limbs: torch.Tensor) -> torch.Tensor:
-    """Limbs (n_vectors, n_limbs, n_features) as a matrix of int8, shape (n_features, n_vectors * n_limbs)."""
-    return limbs.flatten(0, 1).T.contiguous()
+def _vectors(key: bytes, n_outputs: int, n_vectors: int) -> torch.Tensor:
+    """Differences of random bits, int8, shape (n_outputs, n_vectors)."""
+    drawn = torch.from_numpy(Keystream(key).words((n_outputs, n_vectors), np.uint8))
+    return (drawn & 1).to(torch.int8) - ((drawn >> 1) & 1).to(torch.int8)
 
 
-def _inner_products(ciphertexts: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Of tokens and vectors, shape (n_tokens, n_vectors), modulo 2^24 at least."""
-    ciphertexts = ciphertexts.to(vectors.device)
-    return _join_limbs(choose_product(vectors.device, len(ciphertexts)).of_ciphertexts(ciphertexts, vectors))
-
-
-def _of_words(words: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Inner products of words of 32 bits and vectors, modulo 2^32 at least."""
-    words = words.to(vectors.device)
-    return _join_limbs(choose_product(vectors.device, len(words)).of_words(words, vectors))
-
-
-def _join_limbs(products: torch.Tensor) -> torch.Tensor:
-    """Products with vectors from those with the limbs of vectors, side by side."""
-    return from_limbs(products.unflatten(1, (-1, _LIMBS)).transpose(1, 2))
+def _side_by_side(integers: torch.Tensor) -> torch.Tensor:
+    """Integers (n_rows, n_vectors) in as few limbs as hold them, int8, shape (n_rows, n_limbs * n_vectors)."""
+    largest = int(integers.abs().max())
+    n_limbs = next(n for n in range(1, _WORD_LIMBS + 1) if largest <= 127 * 256 ** (n - 1) or n == _WORD_LIMBS)
+    return to_limbs(integers, n_limbs).flatten(1).contiguous()

@@ -1,0 +1,147 @@
+"""Requests to one worker, bounded in bytes and in time whatever it sends (client side)."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeVar
+
+from ...exceptions import ProtocolError, WorkerError
+from ...utils import import_optional
+from .connection_errors import address_fault, connection_fault, status_fault
+from .tokens import is_loopback
+
+T = TypeVar("T")
+
+#: A time-out is longer by the time that a message takes at this pace, 8 Mbit/s: large hints are no stalled worker.
+SLOWEST_BYTES_PER_SECOND = 1_000_000
+_CONNECT_SECONDS = 10.0
+_ERROR_BYTES = 4096
+
+
+class Connection:
+    """Connections to one worker, opened when they are needed and kept between requests.
+
+    Compressed responses are refused, redirects are not followed, and no more is read than a response to the request
+    can have. Proxies of the environment (``HTTPS_PROXY``, ``NO_PROXY``) are used for https:// only, where they cannot
+    read what passes, and never for this machine.
+
+    Parameters
+    ----------
+    url : str
+        Where the worker is.
+    token : str or None
+        Bearer token.
+    timeout_seconds : float
+        For a whole request, apart from the time its bytes need at `SLOWEST_BYTES_PER_SECOND`.
+    verify : bool or str
+        Check of the TLS certificate, or the path of a certificate authority's file.
+    """
+
+    def __init__(self, url: str, token: str | None, timeout_seconds: float, verify: bool | str):
+        self._httpx = import_optional("httpx", extra="serving", purpose="Workers over HTTP")
+        self._url = url
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._verify = verify
+        self._client: Any = None
+
+    def request(
+        self, method: str, path: str, content: bytes = b"", *, max_bytes: int, media_type: str = "application/json"
+    ) -> bytearray:
+        """The body of a response of status 200, of at most ``max_bytes``.
+
+        Raises
+        ------
+        WorkerError
+            If the worker cannot be reached, is too slow or refuses the request: a sentence that says what to do.
+        ProtocolError
+            If the response is compressed or too large.
+        """
+        fault = address_fault(self._url)
+        if fault:
+            raise WorkerError(f"Worker {self._url} cannot be reached: {fault}")
+        seconds = self._timeout_seconds + (len(content) + max_bytes) / SLOWEST_BYTES_PER_SECOND
+        stopped = threading.Event()
+        headers = {"Content-Type": media_type} if content else {}
+
+        def exchange() -> bytearray:
+            with self._open().stream(method, path, content=content or None, headers=headers) as response:
+                return self._read(response, path, max_bytes, stopped)
+
+        try:
+            return _within(seconds, exchange)
+        except FutureTimeoutError:
+            stopped.set()
+            self._client = None  # what still waits in it is left to itself
+            raise WorkerError(
+                f"Worker {self._url} did not answer in time: no response within {seconds:.0f} s."
+            ) from None
+        except (self._httpx.HTTPError, self._httpx.InvalidURL, ssl.SSLError, OSError) as error:
+            raise WorkerError(f"Worker {self._url} {connection_fault(error, self._timeout_seconds)}") from error
+
+    def _read(self, response: Any, path: str, max_bytes: int, stopped: threading.Event) -> bytearray:
+        failed = response.status_code != 200
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity" and not failed:
+            raise ProtocolError(
+                f"Worker {self._url} sent a compressed response, which was not read: it must send none."
+            )
+        body = bytearray()
+        for part in response.iter_raw():
+            if stopped.is_set():
+                break
+            body += part
+            if failed and len(body) > _ERROR_BYTES:
+                break
+            if len(body) > max_bytes:
+                raise ProtocolError(
+                    f"Worker {self._url} sent more than {max_bytes} bytes, the most that a response to {path} can have."
+                )
+        if failed:
+            fault = status_fault(response.status_code, response.headers, body, path, has_token=self._token is not None)
+            raise WorkerError(f"Worker {self._url} {fault}")
+        return body
+
+    def _open(self) -> Any:
+        client = self._client
+        if client is None:
+            headers = {"Accept-Encoding": "identity"}
+            if self._token is not None:
+                headers["Authorization"] = f"Bearer {self._token}"
+            seconds = self._timeout_seconds
+            client = self._client = self._httpx.Client(
+                base_url=self._url,
+                headers=headers,
+                timeout=self._httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
+                verify=self._trusted(),
+                trust_env=self._url.lower().startswith("https:") and not is_loopback(self._url),
+                follow_redirects=False,
+            )
+        return client
+
+    def _trusted(self) -> Any:
+        if isinstance(self._verify, str):
+            return ssl.create_default_context(cafile=self._verify)
+        return self._httpx.create_ssl_context(verify=self._verify)
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """The result of a function that runs in a thread of its own, or its error; it is left behind after the time.
+
+    Time-outs of sockets begin anew with every byte, so that a worker that sends one now and then would hold a caller
+    for ever.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="fhe_estimators-request").start()
+    return future.result(timeout=seconds)
