@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from .exceptions import FHEError
 from .utils import FHE_MODES
@@ -27,12 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             compare(**options)
         else:
-            from .lora.worker.serve_command import serve
-
-            serve(**options)
+            return _worker(options)
     except (FHEError, ValueError, OSError) as error:
         print(f"fhe-estimators {command}: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _worker(options: dict[str, Any]) -> int:
+    urls, ca_file = options.pop("check"), options.pop("ca_file")
+    if urls:
+        from .lora.client.check_command import check
+
+        return 0 if check(urls, ca_file=ca_file) else 1
+    from .lora.worker.serve_command import serve
+
+    serve(**options)
     return 0
 
 
@@ -45,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument("--out", required=True, help="folder for client/ and workers/")
     split.add_argument("--weight-quantizer", default="int8", help=_QUANTIZER_HELP)
     split.add_argument("--no-verify", dest="verify", action="store_false", help="leave out the client's secret checks")
+    split.add_argument(
+        "--verify-bits", type=int, default=40, help="soundness of the checks: wrong responses pass once in 2^N times"
+    )
 
     compare = commands.add_parser("compare", help="score rows encrypted and in the clear, and report what differs")
     compare.add_argument("model", help="file of a fitted model: .json or .ubj of XGBoost, .txt of LightGBM, or .skops")
@@ -61,8 +75,16 @@ def _parser() -> argparse.ArgumentParser:
         help="serve linear layers over HTTP",
         description="Serve linear layers over HTTP, to requests with the bearer token that FHE_ESTIMATORS_TOKEN holds.",
     )
-    worker.add_argument("--model", required=True, help="the workers' part that `split` wrote, or a whole checkpoint")
-    worker.add_argument("--layers", help="numbers of transformer blocks, such as 0-14,20 (default: all)")
+    what = worker.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", help="the workers' part that `split` wrote, or a whole checkpoint")
+    what.add_argument(
+        "--check", nargs="+", metavar="URL", help="serve nothing; say of the workers at these URLs if they can be used"
+    )
+    worker.add_argument("--ca-file", help="certificates that --check trusts")
+    worker.add_argument(
+        "--layers",
+        help="numbers of transformer blocks, and `other` for the layers outside of them: 0-14,other (default: all)",
+    )
     worker.add_argument("--weight-quantizer", default="int8", help=f"of a whole checkpoint; {_QUANTIZER_HELP}")
     worker.add_argument("--device", default="cpu", help="cpu or cuda")
     worker.add_argument("--host", default="127.0.0.1")

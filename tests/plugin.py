@@ -26,6 +26,8 @@ NEEDS = {
     "fhe_estimators/backends/lwe/*": _PYTORCH,
     "fhe_estimators/lora/*": _FINE_TUNING,
     "fhe_estimators/quantizers/linear.py": _PYTORCH,
+    "tests/attacks/fine_tuning.py": _FINE_TUNING,
+    "tests/attacks/test_worker_*": _FINE_TUNING,
     "tests/backends/lwe/*": _PYTORCH,
     "tests/lora/*": _FINE_TUNING,
     "tests/quantizers/test_linear.py": _PYTORCH,

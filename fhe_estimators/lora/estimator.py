@@ -18,10 +18,11 @@ from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
 from ._settings import check_settings
 from .client.adapters import add_adapters, save_adapter
-from .client.http import HTTPWorker
 from .client.loading import is_split, load_model, set_head
 from .client.split_model import CompiledModel, calibrate, compile_model, require_checks
 from .client.splitting import frozen_layers
+from .client.worker_reports import report_workers
+from .client.workers import resolve_workers
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
 from .model.quiet import quiet_libraries
 from .training.inference import continuations, mean_loss, probabilities
@@ -58,8 +59,8 @@ class HELoRAFineTuner(BaseEstimator):
         The encryption engine.
     device : str, default="cpu"
         Of the client's computations, and of the worker in this process.
-    workers : list of URLs or workers, default=None
-        None: one in this process (encryption happens all the same).
+    workers : URL, worker, or list of either, default=None
+        None: one in this process (encryption happens all the same). Tokens and certificates belong to `HTTPWorker`.
     verify : bool, default=True
         Check every response of the workers.
     verify_bits : int, default=40
@@ -172,6 +173,9 @@ class HELoRAFineTuner(BaseEstimator):
     def compile(self, X: Any = None) -> HELoRAFineTuner:
         """Split the model, quantize the frozen weights, and register with the workers.
 
+        All workers are asked what they hold. One that cannot be used is left out with a warning, as long as the others
+        hold every layer.
+
         Parameters
         ----------
         X : sequence of texts or of token ids, default=None
@@ -181,6 +185,11 @@ class HELoRAFineTuner(BaseEstimator):
         -------
         self : HELoRAFineTuner
             With `program_` set; an earlier fit is forgotten.
+
+        Raises
+        ------
+        WorkerError
+            If a layer is held by no worker; it says of each worker why it cannot be used.
         """
         check_settings(self)
         backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
@@ -198,7 +207,7 @@ class HELoRAFineTuner(BaseEstimator):
         else:
             compile_model(model, quantizer, verify_bits=verify_bits, progress=progress)
         parameters = backend.select_parameters(self.batch_size * self.max_length)
-        program = CompiledModel(model, backend, parameters, self._workers(), self.device)
+        program = CompiledModel(model, backend, parameters, resolve_workers(self.workers), self.device)
         if self.workers is not None:
             program.pool()
         self.program_ = program
@@ -209,6 +218,23 @@ class HELoRAFineTuner(BaseEstimator):
             sequences = pieces(self._tokenize(X), self.max_length)
             calibrate(self.program_, batches(sequences, self.pad_token_, self.batch_size, causal=True))
         return self
+
+    def check_workers(self) -> list[dict[str, Any]]:
+        """Ask every worker what it holds and how fast it is, before a run. Nothing of the data is sent.
+
+        After `compile`, what a worker holds is compared with what the model needs.
+
+        Returns
+        -------
+        reports : list of dict
+            A worker each: ``"worker"`` (its name), ``"usable"``, ``"message"`` (what it holds, or why it cannot be used
+            and what to do), ``"n_layers"``, ``"release"`` (of fhe_estimators), ``"latency_seconds"`` (of a request) and
+            ``"bytes_per_second"`` (of ciphertexts, there and back, with the product). What is not known is None.
+        """
+        workers = resolve_workers(self.workers)
+        if hasattr(self, "program_"):
+            return report_workers(self.program_.workers() if workers is None else workers, self.program_.layers)
+        return report_workers(workers or [], None)
 
     def fit(self, X: Any, y: Any = None, fhe: str = "execute") -> HELoRAFineTuner:
         """Train fresh adapters.
@@ -406,11 +432,6 @@ class HELoRAFineTuner(BaseEstimator):
             check_is_fitted(self, "model_")  # the base model has no head for the classes
         self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
         return getattr(self, "model_", self.program_.model)
-
-    def _workers(self) -> list[Any] | None:
-        if self.workers is None:
-            return None
-        return [HTTPWorker(worker) if isinstance(worker, str) else worker for worker in self.workers]
 
     def _tokenize(self, X: Any) -> list[list[int]]:
         return tokenize(X, self.tokenizer_, self.program_.model.get_input_embeddings().num_embeddings)

@@ -1,40 +1,17 @@
-"""Workers over HTTP, several of them, and everything that can go wrong with them."""
-
-import socket
-import threading
-import time
+"""Several workers, and everything that can go wrong with them."""
 
 import numpy as np
 import pytest
 import torch
-import uvicorn
 
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.exceptions import ProtocolError, WorkerError, WorkerIntegrityError
 from fhe_estimators.lora import HTTPWorker, LocalWorker
 from fhe_estimators.lora.protocol import pack_tensor, unpack_tensor
 from fhe_estimators.lora.worker.app import create_app
+from tests.lora.served import Served
 
 SETTINGS = {"max_length": 16, "learning_rate": 1e-2, "max_steps": 3}
-
-
-class Served:
-    """An application on a free port, in a thread."""
-
-    def __init__(self, app):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-
-    def stop(self):
-        self._server.should_exit = True
-        self._thread.join(timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +82,29 @@ def test_training_goes_on_with_the_same_result_when_a_worker_fails(fault, llama,
     np.testing.assert_allclose(losses, expected, rtol=0.01)
 
 
+def test_layers_are_spread_over_the_workers_that_hold_them(llama, sequences, weights):
+    class Counting(LocalWorker):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.asked = set()
+
+        def multiply(self, layer, direction, ciphertexts):
+            self.asked.add(layer)
+            return super().multiply(layer, direction, ciphertexts)
+
+    workers = [Counting(weights, name=name) for name in ("one", "two", "three")]
+    fit(llama, sequences, workers)
+    assert sorted(len(worker.asked) for worker in workers) == [2, 3, 3]
+    assert set().union(*(worker.asked for worker in workers)) == set(weights)
+
+
+@pytest.mark.filterwarnings("ignore:Worker .* failed")
+def test_a_worker_that_fails_comes_last_for_every_layer(llama, sequences, weights):
+    bad = Faulty(weights, die, name="bad")
+    fit(llama, sequences, [bad, LocalWorker(weights, name="good")])
+    assert bad.calls == 3
+
+
 @pytest.mark.filterwarnings("ignore:Worker .* failed")
 @pytest.mark.parametrize(("fault", "error"), [("flips one value", WorkerIntegrityError), ("dies", WorkerError)])
 def test_without_another_worker_the_error_names_the_one_that_failed(fault, error, llama, sequences, weights):
@@ -139,73 +139,51 @@ def test_other_weights_and_missing_layers_are_noticed_before_training(llama, seq
         fit(llama, sequences, [LocalWorker(weights), LocalWorker(weights)])
 
 
-@pytest.fixture(scope="module")
-def server(weights):
-    server = Served(create_app(LocalWorker(weights), token="secret", max_body_bytes=10_000))
-    yield server
-    server.stop()
+def test_compile_contacts_the_workers(llama, weights):
+    name = next(iter(weights))
+    for worker, message in (
+        (LocalWorker({}), "It holds no layers"),
+        (LocalWorker({"elsewhere": weights[name]}), r"holds 1 layers \(elsewhere, ...\), none of which"),
+        (LocalWorker({n: -w for n, w in weights.items()}), "other weights for 8 of the model's 8 layers"),
+        (LocalWorker({name: weights[name]}), "holds 1 of the model's 8 layers"),
+    ):
+        with pytest.raises(WorkerError, match=message):
+            HELoRAFineTuner(llama, workers=worker).compile()
 
 
-class TestHTTP:
-    def test_needs_the_token(self, server):
-        for token in (None, "wrong"):
-            with pytest.raises(WorkerError, match=r"HTTP 401"):
-                HTTPWorker(server.url, token=token).digests()
+@pytest.mark.parametrize(
+    ("workers", "error", "message"),
+    [
+        ([], ValueError, "empty"),
+        ({"http://one": "secret"}, TypeError, "HTTPWorker"),
+        ([3], TypeError, "URLs or workers"),
+        (3, TypeError, "must be a URL"),
+    ],
+)
+def test_what_is_no_list_of_workers(llama, workers, error, message):
+    with pytest.raises(error, match=message):
+        HELoRAFineTuner(llama, workers=workers).compile()
 
-    def test_token_from_the_environment(self, server, monkeypatch, weights):
-        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", "secret")
-        assert set(HTTPWorker(server.url).digests()) == set(weights)
 
-    def test_large_bodies_are_refused(self, server, weights):
-        ciphertexts = torch.zeros((200, 3, 32), dtype=torch.int8)
-        with pytest.raises(WorkerError, match=r"HTTP 413|cannot be reached"):
-            HTTPWorker(server.url, token="secret").multiply(next(iter(weights)), "forward", ciphertexts)
-
-    @pytest.mark.parametrize(
-        ("layer", "direction", "shape"),
-        [("nowhere", "forward", (2, 3, 32)), (None, "sideways", (2, 3, 32)), (None, "forward", (2, 3, 5))],
-    )
-    def test_bad_requests_are_refused_with_the_reason(self, server, weights, layer, direction, shape):
-        ciphertexts = torch.zeros(shape, dtype=torch.int8)
-        with pytest.raises(WorkerError, match=r"HTTP 400.*(hold|direction|shape)"):
-            HTTPWorker(server.url, token="secret").multiply(layer or next(iter(weights)), direction, ciphertexts)
-
-    def test_weak_parameters_are_refused_by_the_worker(self, server, weights):
-        class Weak:
-            def to_dict(self):
-                return {"dimension": 1024, "modulus_bits": 32, "ring_degree": 64}
-
-        with pytest.raises(WorkerError, match="below 128-bit security"):
-            HTTPWorker(server.url, token="secret").hint(next(iter(weights)), "forward", bytes(32), Weak())
-
-    def test_garbage_is_refused(self, server):
-        import httpx
-
-        headers = {"Authorization": "Bearer secret"}
-        for path in ("/v1/products", "/v1/hints"):
-            assert httpx.post(server.url + path, content=b"garbage", headers=headers).status_code == 400
-
-    def test_unreachable_and_silent_workers(self):
-        with pytest.raises(WorkerError, match="cannot be reached"):
-            HTTPWorker("http://127.0.0.1:9").digests()
-        with socket.socket() as silent:
-            silent.bind(("127.0.0.1", 0))
-            silent.listen()
-            worker = HTTPWorker(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2)
-            with pytest.raises(WorkerError, match="did not answer in time"):
-                worker.digests()
-
-    def test_another_protocol_version(self):
-        from fastapi import FastAPI
-
-        app = FastAPI()
-        app.get("/v1/layers")(lambda: {"protocol_version": 99, "layers": {}})
-        server = Served(app)
-        try:
-            with pytest.raises(WorkerError, match="protocol version 99"):
-                HTTPWorker(server.url).digests()
-        finally:
-            server.stop()
+def test_check_workers_says_what_each_holds(llama, weights):
+    name = next(iter(weights))
+    workers = [
+        LocalWorker(weights, name="whole"),
+        LocalWorker({name: weights[name]}, name="part"),
+        LocalWorker({**weights, name: -weights[name]}, name="other"),
+        LocalWorker({}, name="empty"),
+    ]
+    tuner = HELoRAFineTuner(llama, workers=workers)
+    whole, part, other, empty = tuner.check_workers()
+    assert whole["usable"] and whole["n_layers"] == 8 and whole["bytes_per_second"] > 0 < whole["latency_seconds"]
+    assert part["usable"] and other["usable"] and not empty["usable"]
+    whole, part, other, empty = tuner.compile().check_workers()
+    assert whole["message"] == "It holds all 8 layers of the model."
+    assert part["usable"] and part["message"] == "It holds 1 of the model's 8 layers."
+    assert not other["usable"] and "other weights for 1 of" in other["message"]
+    assert not empty["usable"] and empty["message"] == "It holds no layers."
+    in_process = HELoRAFineTuner(llama).compile().check_workers()
+    assert [report["worker"] for report in in_process] == ["in-process"]
 
 
 class TestTensorMessages:
@@ -230,6 +208,10 @@ class TestTensorMessages:
             {"shape": [-2, -3], "dtype": "int8"},
             {"shape": "6", "dtype": "int8"},
             {"shape": [6], "dtype": "object"},
+            {"shape": [1] * 64 + [6], "dtype": "int8"},
+            {"shape": [0, 10**30], "dtype": "int8"},
+            {"shape": [6.0], "dtype": "int8"},
+            {"shape": [True, 6], "dtype": "int8"},
             {"shape": [6]},
             {},
         ],

@@ -81,7 +81,9 @@ class Connection:
                 f"Worker {self._url} did not answer in time: no response within {seconds:.0f} s."
             ) from None
         except (self._httpx.HTTPError, self._httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            raise WorkerError(f"Worker {self._url} {connection_fault(error, self._timeout_seconds)}") from error
+            raise WorkerError(
+                f"Worker {self._url} {connection_fault(error, self._timeout_seconds, self._url)}"
+            ) from error
 
     def _read(self, response: Any, path: str, max_bytes: int, stopped: threading.Event) -> bytearray:
         failed = response.status_code != 200

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from .tokens import is_loopback
 
 _EXCERPT_CHARACTERS = 300
 
@@ -33,20 +36,21 @@ def address_fault(url: str) -> str | None:
     return None
 
 
-def connection_fault(error: BaseException, timeout_seconds: float) -> str:
+def connection_fault(error: BaseException, timeout_seconds: float, url: str) -> str:
     """What went wrong before a response was there."""
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}
-    if "TimeoutException" in names or any(name.endswith("Timeout") for name in names):
+    proxy = proxy_of(url)
+    if proxy is not None and names & {"ProxyError", "ConnectError", "ConnectTimeout"} and not _tls_fault(causes):
+        return (
+            f"cannot be reached: the proxy {proxy}, which the environment names (HTTPS_PROXY), failed ({error}). "
+            "Correct it, or name the worker's host in NO_PROXY."
+        )
+    if any(name.endswith("Timeout") for name in names):
         where = "to connect to" if "ConnectTimeout" in names else "to answer"
         return (
             f"did not answer in time: it took longer than {timeout_seconds:g} s {where}. Is the host up and the port "
             "open? HTTPWorker(url, timeout_seconds=...) waits longer."
-        )
-    if "ProxyError" in names:
-        return (
-            f"cannot be reached: the proxy that the environment names (HTTPS_PROXY) failed ({error}). Correct it, or "
-            "name the worker's host in NO_PROXY."
         )
     for cause in causes:
         fault = _fault_of(cause)
@@ -58,6 +62,19 @@ def connection_fault(error: BaseException, timeout_seconds: float) -> str:
             "--ssl-certfile has a URL that begins with https://."
         )
     return f"cannot be reached: {error or type(error).__name__}"
+
+
+def proxy_of(url: str) -> str | None:
+    """Host and port of the proxy that requests to a URL go through; None without one."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = getproxies().get("https") or getproxies().get("all")
+    return None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2] or proxy
+
+
+def _tls_fault(causes: list[BaseException]) -> bool:
+    return any(isinstance(cause, ssl.SSLError) for cause in causes)
 
 
 def _fault_of(cause: BaseException) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..worker.checkpoint_part import block_of
 from .frozen_layer import FrozenLayer
 
 
@@ -26,6 +27,12 @@ def holding(held: Mapping[str, str], layers: Sequence[FrozenLayer]) -> str:
     return f"It holds all {len(needed)} layers of the model."
 
 
+def is_usable(held: Mapping[str, str], layers: Sequence[FrozenLayer]) -> bool:
+    """Whether a worker can be used: it holds layers of the model, and with the right weights all those it has."""
+    shared = [layer for layer in layers if layer.name in held]
+    return bool(shared) and all(held[layer.name] == layer.digest for layer in shared)
+
+
 def nobody_holds(
     layer: FrozenLayer,
     layers: Sequence[FrozenLayer],
@@ -41,6 +48,8 @@ def nobody_holds(
         )
     else:
         start = f"No worker holds layer {layer.name!r}."
+        if block_of(layer.name) is None:
+            start += " It is in no numbered block: `fhe-estimators worker --layers ...,other` selects it."
     failed = {name for name in digests if any(failure.startswith(f"{name}: ") for failure in failures)}
     sentences = [f"{name}: {holding(held, layers)}" for name, held in digests.items() if name not in failed]
     return "\n- ".join([start, *failures, *sentences])

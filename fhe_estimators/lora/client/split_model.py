@@ -81,12 +81,15 @@ class CompiledModel:
     def pool(self) -> WorkerPool:
         """The workers, asked once what they hold; whoever is caught stays out of it."""
         if self._pool is None:
-            workers = self._workers
-            if workers is None:
-                weights = {layer.name: layer.weights for layer in self.layers if layer.weights is not None}
-                workers = [LocalWorker(weights, device=self.device, product=self.backend.product)]
-            self._pool = WorkerPool(workers, self.layers, self.costs)
+            self._pool = WorkerPool(self.workers(), self.layers, self.costs)
         return self._pool
+
+    def workers(self) -> Sequence[Worker]:
+        """Those given, or one in this process."""
+        if self._workers is not None:
+            return self._workers
+        weights = {layer.name: layer.weights for layer in self.layers if layer.weights is not None}
+        return [LocalWorker(weights, device=self.device, product=self.backend.product)]
 
     @property
     def verify_bits(self) -> int:

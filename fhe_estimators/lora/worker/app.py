@@ -11,6 +11,7 @@ from ...backends.lwe.parameters import PARAMETER_SETS, LWEParameters
 from ...exceptions import FHEError, ProtocolError
 from ...utils import import_optional
 from ..protocol import HINTS_PATH, LAYERS_PATH, PRODUCTS_PATH, PROTOCOL_VERSION, pack_tensor, unpack_tensor
+from ..schemas import HintBody, ProductHeader, parse
 from .worker import LocalWorker
 
 #: 8,192 tokens of 16,384 features.
@@ -89,7 +90,7 @@ def create_app(
         return {
             "protocol_version": PROTOCOL_VERSION,
             "layers": worker.digests(),
-            "shapes": worker.shapes,
+            "shapes": worker.shapes_,
             "release": __version__,
         }
 
@@ -108,8 +109,6 @@ def create_app(
 
 
 def _product(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
-    from ..schemas import ProductHeader, parse
-
     ciphertexts, header = unpack_tensor("product_request", body)
     described = {name: value for name, value in header.items() if name not in ("shape", "dtype")}
     request = parse(ProductHeader, described, "The product_request's header")
@@ -119,8 +118,6 @@ def _product(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
 
 
 def _hint(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
-    from ..schemas import HintBody, parse
-
     request = parse(HintBody, body, "The hint request")
     try:
         parameters = LWEParameters.from_dict(request.parameters.model_dump())

@@ -37,22 +37,29 @@ def is_worker_part(path: Path) -> bool:
 
 
 def block_selector(layers: str | None) -> Callable[[str], bool]:
-    """From ``"0-14,20"``, numbers of transformer blocks, to a test of layer names; None selects all."""
+    """From ``"0-14,other"`` to a test of layer names; None selects all.
+
+    A number stands for a transformer block: the first number between dots in a layer's name. ``other`` stands for all
+    layers without one, such as ``decoder.project_out`` and ``pooler.dense``, which no number selects.
+    """
     if layers is None:
         return lambda name: True
-    chosen: set[int] = set()
+    chosen: set[int | None] = set()
     for part in layers.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*(?:(\d{1,6})(?:-(\d{1,6}))?|other)\s*", part)
         if match is None:
-            raise ValueError(f"layers={layers!r} must be numbers and ranges of blocks, such as '0-14,20'.")
-        first = int(match[1])
-        chosen |= set(range(first, int(match[2] or first) + 1))
+            raise ValueError(
+                f"layers={layers!r} must be numbers and ranges of blocks, and 'other' for layers outside of blocks, "
+                "such as '0-14,20,other'."
+            )
+        chosen |= set(range(int(match[1]), int(match[2] or match[1]) + 1)) if match[1] else {None}
+    return lambda name: block_of(name) in chosen
 
-    def wanted(name: str) -> bool:
-        number = re.search(r"\.(\d+)\.", f".{name}")
-        return number is not None and int(number[1]) in chosen
 
-    return wanted
+def block_of(name: str) -> int | None:
+    """Number of the transformer block that a layer is in; None outside of all blocks."""
+    number = re.search(r"\.(\d+)\.", f".{name}")
+    return None if number is None else int(number[1])
 
 
 def read_manifest(folder: Path, latest: int = FORMAT_VERSION) -> dict[str, Any]:

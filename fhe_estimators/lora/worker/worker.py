@@ -40,6 +40,8 @@ class LocalWorker:
         self.product = product
         self._digests = {layer: weights_digest(matrix) for layer, matrix in weights.items()}
         self._weights = {layer: matrix.to(device) for layer, matrix in weights.items()}
+        #: Rows and columns of the weights by layer.
+        self.shapes_ = {layer: (len(matrix), matrix.shape[1]) for layer, matrix in weights.items()}
 
     def digests(self) -> dict[str, str]:
         """Digests of the weights that the worker holds.
@@ -50,11 +52,6 @@ class LocalWorker:
             By the layer's name.
         """
         return dict(self._digests)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """Rows and columns of the weights by layer."""
-        return {layer: (len(matrix), matrix.shape[1]) for layer, matrix in self._weights.items()}
 
     def n_outputs(self, layer: str, direction: str) -> int:
         """Outputs of a layer.
