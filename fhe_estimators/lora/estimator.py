@@ -111,7 +111,7 @@ class HELoRAFineTuner(BaseEstimator):
     >>> from transformers import LlamaConfig, LlamaForCausalLM
     >>> from fhe_estimators import HELoRAFineTuner
     >>> config = LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-    ...                      num_attention_heads=2)
+    ...                      num_attention_heads=2, eos_token_id=None)
     >>> tuner = HELoRAFineTuner(LlamaForCausalLM(config), r=2, batch_size=2, max_length=8, learning_rate=1e-2)
     >>> tuner = tuner.fit([[1, 2, 3, 4], [2, 3, 4, 5]], fhe="execute")
     >>> tuner.history_[0]["upload_bytes"]  # 3 bytes a value

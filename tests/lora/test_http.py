@@ -20,6 +20,8 @@ from tests.lora.certificates import self_signed, server_context
 from tests.lora.models import make_model
 from tests.lora.served import RawServer, Served, free_port, http
 
+#: Patient: the first product of a process is timed in several ways.
+CLIENT = httpx.Client(timeout=60)
 TOKEN = {"Authorization": "Bearer secret"}
 PARAMETERS = LWEParameters(1024, 26, 64)
 
@@ -60,8 +62,8 @@ class TestServer:
         for method, path, content in requests:
             url = f"{server.url}/v1/{path}"
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}):
-                assert httpx.request(method, url, content=content, headers=headers).status_code == 401
-            assert httpx.request(method, url, content=content, headers=TOKEN).status_code == 200
+                assert CLIENT.request(method, url, content=content, headers=headers).status_code == 401
+            assert CLIENT.request(method, url, content=content, headers=TOKEN).status_code == 200
 
     def test_the_command_hands_its_token_to_the_application(self, weights, monkeypatch):
         import uvicorn
@@ -74,16 +76,16 @@ class TestServer:
         monkeypatch.setattr(uvicorn, "run", lambda app, **_: served.append(app))
         serve_command.serve("model")
         with Served(served[0]) as server:
-            assert httpx.get(server.url + "/v1/layers").status_code == 401
-            assert httpx.get(server.url + "/v1/layers", headers=TOKEN).status_code == 200
+            assert CLIENT.get(server.url + "/v1/layers").status_code == 401
+            assert CLIENT.get(server.url + "/v1/layers", headers=TOKEN).status_code == 200
 
     def test_large_bodies_are_refused_and_the_server_goes_on(self, server, layer):
         worker = HTTPWorker(server.url, token="secret")
         with pytest.raises(WorkerError, match=r"HTTP 413.*larger than 600000 bytes"):
             worker.multiply(layer, "forward", torch.zeros((10_000, 3, 32), dtype=torch.int8))
         parts = (bytes(100_000) for _ in range(50))  # without a Content-Length
-        assert httpx.post(server.url + "/v1/products", content=parts, headers=TOKEN).status_code == 413
-        assert httpx.post(server.url + "/v1/hints", content=bytes(100_000), headers=TOKEN).status_code == 413
+        assert CLIENT.post(server.url + "/v1/products", content=parts, headers=TOKEN).status_code == 413
+        assert CLIENT.post(server.url + "/v1/hints", content=bytes(100_000), headers=TOKEN).status_code == 413
         assert set(worker.digests())
 
     def test_large_bodies_are_refused_before_they_are_read(self, server):
@@ -99,7 +101,7 @@ class TestServer:
                 HTTPWorker(server.url).hint(layer, "forward", bytes(32), PARAMETERS)
 
     def test_compressed_bodies_are_refused(self, server):
-        response = httpx.post(server.url + "/v1/products", content=b"x", headers={**TOKEN, "Content-Encoding": "gzip"})
+        response = CLIENT.post(server.url + "/v1/products", content=b"x", headers={**TOKEN, "Content-Encoding": "gzip"})
         assert response.status_code == 415
 
     def test_requests_that_take_for_ever_are_refused(self, weights):
@@ -136,13 +138,13 @@ class TestServer:
     def test_parameters_of_hints_are_those_of_the_engine(self, server, layer, change):
         body = {"layer": layer, "direction": "forward", "seed": "00" * 32}
         body["parameters"] = {**PARAMETERS.to_dict(), **change}
-        response = httpx.post(server.url + "/v1/hints", json=body, headers=TOKEN)
+        response = CLIENT.post(server.url + "/v1/hints", json=body, headers=TOKEN)
         assert response.status_code == 400 and ("arameters" in response.text or "ring_degree=3" in response.text)
 
     def test_weak_parameters_are_refused(self, server, layer):
         body = {"layer": layer, "direction": "forward", "seed": "00" * 32}
         body["parameters"] = {"dimension": 1024, "modulus_bits": 32, "ring_degree": 64}
-        response = httpx.post(server.url + "/v1/hints", json=body, headers=TOKEN)
+        response = CLIENT.post(server.url + "/v1/hints", json=body, headers=TOKEN)
         assert response.status_code == 400 and "below 128-bit security" in response.text
 
     @pytest.mark.parametrize(
@@ -160,13 +162,13 @@ class TestServer:
     )
     def test_garbage_is_refused(self, server, content):
         for path in ("/v1/products", "/v1/hints"):
-            assert httpx.post(server.url + path, content=content, headers=TOKEN).status_code == 400
+            assert CLIENT.post(server.url + path, content=content, headers=TOKEN).status_code == 400
 
     def test_unknown_fields_of_product_requests_are_refused(self, server, layer):
         ciphertexts = torch.zeros((2, 3, 32), dtype=torch.int8)
         for change in ({"more": 1}, {"layer": 5}, {"layer": None}, {"direction": ["forward"]}):
             body = pack_tensor("product_request", ciphertexts, **{"layer": layer, "direction": "forward", **change})
-            response = httpx.post(server.url + "/v1/products", content=body, headers=TOKEN)
+            response = CLIENT.post(server.url + "/v1/products", content=body, headers=TOKEN)
             assert response.status_code == 400 and "malformed" in response.text
 
     def test_registration_names_shapes_and_release(self, server, weights):
