@@ -122,7 +122,7 @@ class CKKSClient(SessionClient):
         if ciphertext.size() != 2 or ciphertext.parms_id() != self.context.level_ids[1]:
             raise ProtocolError("A ciphertext of the response has another size or level than the program's.")
         if not ciphertext.is_ntt_form() or ciphertext.is_transparent():
-            raise ProtocolError("A ciphertext of the response is none that an evaluation gives: it encrypts nothing.")
+            raise ProtocolError("A ciphertext of the response is none that an evaluation gives: it hides nothing.")
         ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.uses_pairs else 1)
         return ciphertext
 

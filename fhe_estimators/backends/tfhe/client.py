@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ class TFHEClient(SessionClient):
         if n_bits is not None:
             self._code_bits = CodeBits(spec.metadata["n_features"], n_bits, spec.metadata["with_missing"])
         self._specs = load_specs(spec.arrays["specs"].tobytes()) if "specs" in spec.arrays else None
+        self._n_messages = 0 if self._specs is None else _number_of_messages(spec.arrays["specs"].tobytes())
 
     def _concrete_client(self) -> Any:
         """A client of Concrete, without keys yet."""
@@ -87,9 +89,21 @@ class TFHEClient(SessionClient):
         sums = np.empty((n_rows, len(self._constants)), dtype=np.int64)
         for row, ciphertext in enumerate(ciphertexts):
             sums[row] = self._constants + _decrypted(secret, ciphertext, self._constants.shape)
-        if (sums < self.spec.arrays["smallest"]).any() or (sums > self.spec.arrays["largest"]).any():
+        # Concrete may take a sum for an unsigned one, and negative ones come out too large by the number of messages.
+        smallest = self.spec.arrays["smallest"]
+        sums = smallest + (sums - smallest) % self._n_messages
+        if (sums > self.spec.arrays["largest"]).any():
             raise DecryptionError("The decrypted scores are outside what the model can give.")
         return sums
+
+
+def _number_of_messages(specs: bytes) -> int:
+    """Messages that an encrypted score can be: the bit of padding doubles their number."""
+    try:
+        output = json.loads(specs)["circuits"][0]["outputs"][0]
+        return 2 ** (int(output["typeInfo"]["lweCiphertext"]["encoding"]["integer"]["width"]) + 1)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ProtocolError("The program's specification does not say how scores are encoded.") from error
 
 
 def _read_value(blob: memoryview) -> Any:
