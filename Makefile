@@ -5,10 +5,22 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell python3.11 -c 'import sys; print(sys.executable)' 2>/dev/null || echo python3)
 BIN := .venv/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-READY := .venv/.ready
+DEMO_READY := .venv/.ready-demo
+READY := .venv/.ready-test
 DOCS_READY := .venv/.ready-docs
 BENCH_READY := .venv/.ready-benchmarks
+
+# XGBoost without NVIDIA's NCCL, hundreds of megabytes that only machines with several GPUs need. An environment holds one of the
+# two packages, so one that an earlier `make` filled loses the other.
+XGBOOST := xgboost-cpu
+
+TEST_EXTRAS := '.[lightgbm,tfhe,lora,serving,plots,datasets,dev]'
+PINNED := -c constraints.txt
+
+# pip's output goes to a log, which is shown only where pip fails. $(1): folder of the environment; $(2): what to install.
+install = $(1)/bin/python -m pip install --disable-pip-version-check --no-input $(2) >> $(1)/install.log 2>&1 \
+	|| { cat $(1)/install.log >&2; exit 1; }
+installed = echo "$(1) has $$($(1)/bin/python -m pip list 2>/dev/null | tail -n +3 | wc -l) packages, $$(du -sh $(1) | cut -f1)."
 
 # Tests run in two processes; more threads inside each would only get in one another's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -16,32 +28,40 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .PHONY: help demo test test-slow test-peers lint format docs bench clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
 
-$(READY): pyproject.toml constraints.txt
-	@echo "Making .venv: this project with xgboost, lightgbm, Concrete, PyTorch, transformers, matplotlib and the test tools,"
-	@echo "about 3 GB on disk (NVIDIA's NCCL, which xgboost requires, is a sixth of that; no GPU is needed)."
+$(DEMO_READY): pyproject.toml constraints.txt
+	@echo "Installing scikit-learn, TenSEAL and XGBoost into .venv: about 360 MB, less than a minute."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP_INSTALL) -e '.[xgboost,lightgbm,tfhe,lora,serving,plots,dev]'
-	@echo "Installed $$($(BIN)/python -m pip list 2>/dev/null | tail -n +3 | wc -l) packages, $$(du -sh .venv | cut -f1), in .venv."
+	@$(BIN)/python -m pip uninstall --yes xgboost > .venv/install.log 2>&1
+	@$(call install,.venv,$(PINNED) -e . $(XGBOOST))
+	@$(call installed,.venv)
+	@touch $@
+
+$(READY): $(DEMO_READY)
+	@echo "Adding PyTorch, transformers, Concrete, LightGBM, matplotlib and the test tools: about 2 GB, some minutes"
+	@echo "(twice that where PyTorch comes with CUDA)."
+	@$(call install,.venv,$(PINNED) -e $(TEST_EXTRAS) $(XGBOOST))
+	@$(call installed,.venv)
 	@touch $@
 
 $(DOCS_READY): $(READY)
-	@$(PIP_INSTALL) -e '.[docs]'
+	@echo "Adding Sphinx and its extensions: about 60 MB."
+	@$(call install,.venv,$(PINNED) -e '.[docs]')
 	@touch $@
 
 $(BENCH_READY): $(READY)
-	@$(PIP_INSTALL) -e '.[benchmarks]'
+	@$(call install,.venv,$(PINNED) -e '.[benchmarks]')
 	@touch $@
 
-demo: $(READY) ## encrypted predictions on a whole test set, client and server apart
+demo: $(DEMO_READY) ## encrypted predictions on a whole test set, client and server apart
 	@$(BIN)/python examples/demo_breast_cancer.py
 
 test: $(READY) ## all tests but the slow ones, with coverage
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m 'not slow' -q --cov --cov-report=term
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m 'not slow' -q --all-libraries --cov --cov-report=term
 
 test-slow: $(READY) ## the slow tests
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -q
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -q --all-libraries
 
 test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)
 	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers environment concrete_ml) -m pytest -q tests/test_interop.py
@@ -66,4 +86,4 @@ bench: $(BENCH_READY) ## the figures of the README (minutes; fetches data sets)
 	@$(BIN)/python -m benchmarks.scaling
 
 clean: ## remove everything that make created
-	rm -rf .venv docs/_build docs/api docs/auto_examples build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-* docs/_build docs/api docs/auto_examples build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
