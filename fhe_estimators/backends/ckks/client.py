@@ -12,13 +12,12 @@ import tenseal.sealapi as seal
 from ...exceptions import ProtocolError
 from ...utils import progress_bar
 from .._base import ClientSpec
-from .._security import check_galois_elements
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
 from ..seal_file import SealFile
 from ._context import CKKSContext
 from .circuit.inputs import InputTable
-from .circuit.packing import PackingPlan, expansion_of_group, pack_bits
+from .circuit.packing import PackingPlan, expansion_of_group, pack_bits, server_automorphisms
 from .circuit.redundancy import rows_from_slots
 from .circuit.slots import largest_expansion
 from .parameters import CKKSParameters
@@ -39,11 +38,13 @@ class CKKSClient(SessionClient):
         super().__init__(spec, verbose=verbose)
         self.parameters = CKKSParameters.from_json(spec.metadata["parameters"])
         self.inputs = InputTable.from_arrays(spec.arrays)
-        self.galois_elements = check_galois_elements(
-            spec.metadata["galois_elements"], self.parameters.poly_modulus_degree
-        )
         self.context = CKKSContext(self.parameters)
         self.packing = PackingPlan(spec.arrays["level"], spec.arrays["role"], spec.metadata["uses_pairs"])
+        self.galois_elements = server_automorphisms(
+            self.parameters.poly_modulus_degree, self.parameters.expansion_log2, uses_pairs=self.packing.uses_pairs
+        )
+        if spec.metadata["galois_elements"] != self.galois_elements:
+            raise ProtocolError("The galois_elements are malformed: keys for other automorphisms are not made.")
         #: The value of each score that does not depend on the row, else None.
         self.constants = spec.metadata["constants"]
 

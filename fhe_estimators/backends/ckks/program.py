@@ -18,7 +18,7 @@ from .circuit.inputs import FACTOR, TERM
 from .circuit.levels import Schedule, schedule
 from .circuit.merged_trees import imaginary_bounds
 from .circuit.noise import circuit_noise
-from .circuit.packing import PackingPlan, conjugation_element, galois_elements
+from .circuit.packing import PackingPlan, server_automorphisms
 from .circuit.slots import rows_per_batch
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
 from .sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
@@ -134,9 +134,8 @@ class CKKSProgram(Program):
     @property
     def galois_elements(self) -> list[int]:
         """Automorphisms that the server applies."""
-        degree = self.parameters.poly_modulus_degree
-        elements = galois_elements(degree, self.parameters.expansion_log2)
-        return [*elements, conjugation_element(degree)] if self.packing.uses_pairs else elements
+        p = self.parameters
+        return server_automorphisms(p.poly_modulus_degree, p.expansion_log2, uses_pairs=self.packing.uses_pairs)
 
     @cached_property
     def program_id(self) -> str:

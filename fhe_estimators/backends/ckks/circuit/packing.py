@@ -47,6 +47,12 @@ def conjugation_element(poly_modulus_degree: int) -> int:
     return 2 * poly_modulus_degree - 1
 
 
+def server_automorphisms(poly_modulus_degree: int, expansion_log2: int, *, uses_pairs: bool) -> list[int]:
+    """All automorphisms that the server has keys for. A client makes no others (see `redundancy`)."""
+    elements = galois_elements(poly_modulus_degree, expansion_log2)
+    return [*elements, conjugation_element(poly_modulus_degree)] if uses_pairs else elements
+
+
 #: A bit, or a pair of bits in the real and the imaginary parts, by their indices among the inputs.
 Place = tuple[int, ...]
 

@@ -16,8 +16,14 @@ A server that wants to see the secret ``s`` in scores sends ``(c_0, c_1)`` with 
 ``c_1 s`` to the slots. No ``c_1`` is accepted for every secret and still gives scores that depend on it. For if it is
 accepted for ``s`` and for ``s + X ** i``, and the scores of a row differ, then the mean of ``c_1 X ** i`` over the
 row's slots is within ``2 * INTEGER_TOLERANCE < 1/2`` of a nonzero integer. Multiplied by ``X ** (N / 2)``, which is
-``i`` or ``-i`` in all slots, it has an imaginary part of more than 1/2: ``s + X ** (i + N / 2)`` is refused. So a
-forgery whose scores depend on the secret is a bet, and a lost one costs the keys.
+``i`` or ``-i`` in all slots, it has an imaginary part of more than 1/2: ``s + X ** (i + N / 2)`` is refused.
+
+With the evaluation keys a server can also compute on ``(0, c_1)`` as on any ciphertext: make copies equal, imaginary
+parts zero, and take a polynomial of each row's value, of degree ``2 ** n_levels`` at most. But the automorphisms that
+it has keys for leave ``Y`` of `packing` in its place, so a value is a sum of ``N / 2 ** expansion_log2`` coefficients
+of ``s``, 32 at least, times cosines: all but continuous, and no polynomial of small degree takes it to integers only.
+So a forgery whose scores depend on the secret is a bet, and a lost one costs the keys. The test suite measures the
+odds.
 """
 
 from __future__ import annotations
