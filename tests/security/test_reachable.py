@@ -18,7 +18,7 @@ from fhe_estimators.backends.ckks.circuit.noise import CircuitNoise
 from fhe_estimators.backends.ckks.parameters import CKKSParameters, select_parameters
 from fhe_estimators.exceptions import InsecureParametersError, ParameterSelectionError, ProtocolError
 from fhe_estimators.quantizers import ThresholdQuantizer
-from tests.random_trees import random_ensemble
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 GOOD = {
     "poly_modulus_degree": 8192,

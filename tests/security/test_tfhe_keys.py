@@ -14,7 +14,7 @@ from fhe_estimators.backends.tfhe import TFHEBackend
 from fhe_estimators.backends.tfhe._key_parameters import security_of_specs
 from fhe_estimators.exceptions import FHEError, InsecureParametersError, ProtocolError
 from fhe_estimators.quantizers import ThresholdQuantizer
-from tests.random_trees import random_ensemble
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 pytest.importorskip("concrete.fhe")
 

@@ -49,7 +49,8 @@ class _BatchSimulation:
     def leaf_sums(self) -> np.ndarray:
         program, rounding = self.program, self.ring.rounding
         inputs = program.comparisons.inputs.bits(self.codes) + self._input_errors()
-        self.bits = np.column_stack([_composed(recipe, inputs) for recipe in program.comparisons.recipes])
+        columns = [_composed(recipe, inputs) for recipe in program.comparisons.recipes]
+        self.bits = np.column_stack(columns) if columns else np.zeros((len(self.codes), 0))
         if program.comparisons.has_products:
             self.bits += self._independent(rounding, self.bits.shape)
         for product in reversed(program.schedule.products):

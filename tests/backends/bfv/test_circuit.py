@@ -15,7 +15,7 @@ from fhe_estimators.backends.bfv.parameters import PLAIN_MODULUS
 from fhe_estimators.ensembles import decision_leaves
 from fhe_estimators.exceptions import ParameterSelectionError
 from fhe_estimators.quantizers import ThresholdQuantizer, UniformQuantizer, quantize_leaves
-from tests.random_trees import random_ensemble, random_rows
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 
 
 def quantized(seed, *, hidden, allow_nan=True, **options):

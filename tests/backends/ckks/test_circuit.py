@@ -12,7 +12,7 @@ from fhe_estimators.backends.ckks.circuit.merged_trees import CONSTANT, imaginar
 from fhe_estimators.backends.ckks.circuit.products import Affine, products_of
 from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
 from fhe_estimators.quantizers import quantize_leaves
-from tests.random_trees import random_ensemble
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 N_THRESHOLDS = 7
 

@@ -25,8 +25,8 @@ from fhe_estimators.backends.ckks.simulation import simulate_leaf_sums
 from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
 from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.quantizers import ThresholdQuantizer, quantize_leaves
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 from tests.backends.ckks.test_noise import errors
-from tests.random_trees import random_ensemble
 
 
 def stumps(steps):

@@ -10,7 +10,7 @@ from fhe_estimators.backends.ckks.client import CKKSClient
 from fhe_estimators.backends.ckks.simulation import simulate_leaf_sums
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.quantizers import QuantileQuantizer, ThresholdQuantizer
-from tests.random_trees import random_ensemble, random_rows
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 
 
 def errors(program, codes, n_keys=3):

@@ -16,7 +16,7 @@ from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
 from fhe_estimators.ensembles.links import IdentityLink
 from fhe_estimators.exceptions import InsecureParametersError, ParameterSelectionError, ProtocolError
 from fhe_estimators.quantizers import ThresholdQuantizer
-from tests.random_trees import random_ensemble
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 SECURE = CKKSParameters(8192, (56, 55), 43, 60, 2, 22, 7)
 

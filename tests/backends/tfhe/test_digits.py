@@ -8,8 +8,8 @@ from fhe_estimators.backends.tfhe._digits import CodeBits, comparison_tables
 from fhe_estimators.backends.tfhe._tables import MAX_TABLE_BITS, TablePlan, plan_tables
 from fhe_estimators.ensembles import MISSING, sum_leaves
 from fhe_estimators.quantizers import UniformQuantizer, quantize_leaves
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 from tests.backends.tfhe.evaluation import gate_bits, scores
-from tests.random_trees import random_ensemble, random_rows
 
 
 def every_comparison(n_bits, with_missing):

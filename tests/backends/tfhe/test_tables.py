@@ -7,8 +7,8 @@ from fhe_estimators.backends.tfhe._comparisons import distinct_comparisons
 from fhe_estimators.backends.tfhe._tables import MAX_TABLE_BITS, plan_tables
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.quantizers import ThresholdQuantizer, quantize_leaves
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 from tests.backends.tfhe.evaluation import scores
-from tests.random_trees import random_ensemble, random_rows
 
 
 def client_plan(quantized):
