@@ -13,8 +13,36 @@ from ..estimators import FHEClassifier, FHERegressor
 from ..utils import import_optional
 from ._comparison import compare_with_cleartext
 
-#: Types of these in .skops files are loaded; those of others are refused by skops.
-_TRUSTED_LIBRARIES = ("sklearn", "xgboost", "lightgbm", "numpy", "collections")
+#: What supported models consist of, by its full name, besides what skops trusts itself (in its latest releases all of
+#: scikit-learn's below but the trees). No name of a module and no prefix: libraries have functions that run what they are
+#: given, and a file may name any of them.
+TRUSTED_TYPES = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "sklearn._loss.link.HalfLogitLink",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogLink",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.AbsoluteError",
+    "sklearn._loss.loss.ExponentialLoss",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfGammaLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn._loss.loss.HalfPoissonLoss",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn._loss.loss.HuberLoss",
+    "sklearn._loss.loss.PinballLoss",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
+)
 
 
 def compare(
@@ -78,6 +106,15 @@ def _load_lightgbm(path: Path) -> Any:
 
 def _load_skops(path: Path) -> Any:
     skops = import_optional("skops.io", extra="plots", purpose="reading .skops files")
-    unknown = skops.get_untrusted_types(file=path)
-    trusted = [name for name in unknown if name.partition(".")[0] in _TRUSTED_LIBRARIES]
-    return skops.load(path, trusted=trusted)
+    try:
+        unknown = [name for name in skops.get_untrusted_types(file=path) if name not in TRUSTED_TYPES]
+        if unknown:
+            raise ValueError(
+                f"{path.name} names {unknown[:5]}, which no supported model consists of: it was not loaded, as it "
+                "might run code."
+            )
+        return skops.load(path, trusted=list(TRUSTED_TYPES))
+    except (ValueError, OSError, ImportError):
+        raise
+    except Exception as error:  # whatever skops, zipfile and json raise on broken input
+        raise ValueError(f"{path.name} is no file that skops.io.dump wrote: {error}") from error

@@ -1,10 +1,17 @@
+from importlib import import_module
+
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn import ensemble, tree
+from sklearn.base import is_classifier
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.tree import DecisionTreeClassifier
 
 from fhe_estimators.cli import main
+from fhe_estimators.inspection._compare_command import TRUSTED_TYPES, load_model
+from tests.plugin import missing
 
 
 @pytest.fixture
@@ -60,6 +67,54 @@ def test_skops_files(tmp_path, table, capsys):
     skops.dump(DecisionTreeClassifier(max_depth=2).fit(X, y), tmp_path / "model.skops")
     assert main(["compare", str(tmp_path / "model.skops"), str(rows), "--target", "benign", "--backend", "clear"]) == 0
     assert "569 of 569" in capsys.readouterr().out
+
+
+def supported_models():
+    for name in ("DecisionTree", "ExtraTree"):
+        yield from (getattr(tree, name + kind)(max_depth=2) for kind in ("Classifier", "Regressor"))
+    for name in ("RandomForest", "ExtraTrees", "GradientBoosting"):
+        for kind in ("Classifier", "Regressor"):
+            yield getattr(ensemble, name + kind)(n_estimators=2, max_depth=2, random_state=np.random.RandomState(0))
+    for loss in ("huber", "quantile", "absolute_error"):
+        yield ensemble.GradientBoostingRegressor(n_estimators=2, loss=loss)
+    yield ensemble.GradientBoostingClassifier(n_estimators=2, loss="exponential")
+    for loss in ("squared_error", "absolute_error", "gamma", "poisson", "quantile"):
+        yield ensemble.HistGradientBoostingRegressor(max_iter=2, loss=loss, quantile=0.5)
+    yield ensemble.HistGradientBoostingClassifier(max_iter=2)
+    yield ensemble.IsolationForest(n_estimators=2)
+
+
+def boosters():
+    xgboost, lightgbm = (pytest.importorskip(library) for library in ("xgboost", "lightgbm"))
+    yield from (xgboost.XGBClassifier(n_estimators=2), xgboost.XGBRegressor(n_estimators=2))
+    yield from (lightgbm.LGBMClassifier(n_estimators=2, verbose=-1), lightgbm.LGBMRegressor(n_estimators=2, verbose=-1))
+
+
+@pytest.mark.parametrize("models", [supported_models, boosters])
+def test_every_supported_model_is_read_from_skops_files(tmp_path, models):
+    skops = pytest.importorskip("skops.io")
+    X = np.random.default_rng(0).normal(size=(80, 5))
+    for model in models():
+        y = (X[:, 0] > 0).astype(int)
+        model.fit(pd.DataFrame(X, columns=list("abcde")), y if is_classifier(model) else X[:, 1] ** 2 + 1)
+        skops.dump(model, tmp_path / "model.skops")
+        loaded = load_model(tmp_path / "model.skops")
+        np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_every_trusted_type_is_one_that_exists_and_is_no_function():
+    for name in TRUSTED_TYPES:
+        module, _, attribute = name.rpartition(".")
+        if not missing((module.partition(".")[0],)):
+            assert isinstance(getattr(import_module(module), attribute), type)
+
+
+def test_broken_skops_files(tmp_path, table, capsys):
+    pytest.importorskip("skops.io")
+    for content in (b"", b"no zip", b"PK\x03\x04"):
+        (tmp_path / "model.skops").write_bytes(content)
+        assert main(["compare", str(tmp_path / "model.skops"), str(table[2]), "--target", "benign"]) == 1
+        assert "no file that skops.io.dump wrote" in capsys.readouterr().err
 
 
 def test_pickles_are_refused(tmp_path, table, capsys):
