@@ -14,8 +14,8 @@ from ..utils import import_optional
 from ._comparison import compare_with_cleartext
 
 #: What supported models consist of, by its full name, besides what skops trusts itself (in its latest releases all of
-#: scikit-learn's below but the trees). No name of a module and no prefix: libraries have functions that run what they are
-#: given, and a file may name any of them.
+#: scikit-learn's below but the trees). No name of a module and no prefix: libraries have functions that run what they
+#: are given, and a file may name any of them.
 TRUSTED_TYPES = (
     "collections.OrderedDict",
     "lightgbm.basic.Booster",

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from ..model.loading import SEQUENCE_CLASSIFICATION, load_pretrained
+from ..model.private_adapters import without_adapters
 from .checkpoint_part import is_client_part, load_client_part
 from .remote_linear import RemoteLinear
 
@@ -18,7 +19,7 @@ from .remote_linear import RemoteLinear
 def load_model(model: Any, task: str) -> PreTrainedModel:
     """A model of the user's, copied, or loaded from a folder or a GGUF file; float32, in evaluation mode."""
     if isinstance(model, PreTrainedModel):
-        loaded = copy.deepcopy(model)
+        loaded = without_adapters(copy.deepcopy(model))
     elif isinstance(model, (str, Path)) and is_client_part(Path(model)):
         loaded = load_client_part(Path(model))
     elif isinstance(model, (str, Path)):

@@ -32,6 +32,16 @@ def split(
         progress=lambda items: progress_bar(items, description="split", verbose=verbose),
     )
     save_parts(loaded, Path(out))
+    _keep_adapter(Path(model), Path(out) / "client" / "adapter")
     tokenizer = load_tokenizer(model, None)
     if tokenizer is not None:
         tokenizer.save_pretrained(Path(out) / "client")
+
+
+def _keep_adapter(model: Path, folder: Path) -> None:
+    """Copy the adapter beside a model, if there is one, to where only the client has it."""
+    files = sorted(model.glob("adapter_*")) if (model / "adapter_config.json").exists() else []
+    if files:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    for file in files:
+        (folder / file.name).write_bytes(file.read_bytes())

@@ -9,10 +9,14 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from ...exceptions import UnsupportedModelError
+from .private_adapters import wrapped_modules
 
 
 def linear_modules(backbone: nn.Module) -> dict[str, nn.Module]:
     """Linear modules (``nn.Linear``, GPT-2's ``Conv1D``) by their path in the backbone; the head is not among them."""
+    private = next(wrapped_modules(backbone), None)
+    if private is not None:
+        raise UnsupportedModelError(f"{private[0]} has an adapter, which is private and must not reach a worker.")
     found: dict[str, nn.Module] = {
         path: module for path, module in backbone.named_modules() if isinstance(module, (nn.Linear, Conv1D))
     }

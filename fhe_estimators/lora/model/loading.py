@@ -12,17 +12,19 @@ from transformers import (
     PreTrainedModel,
 )
 
+from .private_adapters import without_adapters
+
 CAUSAL_LM, SEQUENCE_CLASSIFICATION = "causal-lm", "sequence-classification"
 TASKS = (CAUSAL_LM, SEQUENCE_CLASSIFICATION)
 
 
 def load_pretrained(path: str | Path) -> PreTrainedModel:
-    """A language model from a folder or a GGUF file, in float32."""
+    """A language model from a folder or a GGUF file, in float32, without the adapter that may lie beside it."""
     folder, options = _location(path)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
     if options:
         forget_quantization(model)
-    return model
+    return without_adapters(model)
 
 
 def forget_quantization(model: PreTrainedModel) -> None:
