@@ -23,4 +23,4 @@ with httpx.Client(
     request = client.encrypt(rows)
     response = http.post(f"/scores/{answer.json()}", content=request).raise_for_status()
 
-print(client.decrypt_predict(response.content))
+print(client.decrypt_predict(response.content, request))

@@ -45,7 +45,10 @@ class ThresholdQuantizer(FeatureQuantizer):
 
     name = "threshold"
     trains_on_bins = False
-    client_learns = "the set of (feature, threshold) pairs; nothing of the trees' structure or leaves"
+    client_learns = (
+        "the set of (feature, threshold) pairs; of the trees' structure and leaves, what scores tell (those of bits "
+        "that no row has, which a client may encrypt, included)"
+    )
 
     def __init__(self, ensemble: TreeEnsemble | None = None):
         self.ensemble = ensemble
