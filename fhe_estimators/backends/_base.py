@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..ensembles import TreeEnsemble
-from ..quantizers import FeatureQuantizer
+from ..quantizers import WORST_SCORE_ERROR, FeatureQuantizer
 
 
 @dataclass(frozen=True)
@@ -259,6 +259,8 @@ class Backend(ABC):
 
     #: Name in the registry.
     name: str
+    #: What the rounding of leaves may cost at most, as a fraction of the range of a score; more is refused.
+    worst_score_error: float = WORST_SCORE_ERROR
 
     @abstractmethod
     def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from ..backends import Backend, Client, Evaluator, Program, resolve_backend
 from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
 from ..exceptions import DecryptionError, NotCompiledError, ParameterSelectionError
-from ..quantizers import WORST_SCORE_ERROR, FeatureQuantizer, relative_score_error, resolve_quantizer
+from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
 from ..utils import check_fhe_mode, get_tags, validate_data
 
@@ -167,10 +167,10 @@ class BaseFHEEstimator(BaseEstimator):
 
     def _check_precision(self) -> None:
         error = relative_score_error(self.ensemble_, self.quantized_ensemble_)
-        if error > WORST_SCORE_ERROR:
+        if error > self.backend_.worst_score_error:
             raise ParameterSelectionError(
                 f"The {self.backend_.name!r} backend would round leaf values so coarsely that scores may be wrong by "
-                f"{error:.1e} of their range (at most {WORST_SCORE_ERROR:.0e} is accepted). Use fewer trees, targets "
+                f"{error:.1e} of their range (at most {self.backend_.worst_score_error:.0e} is accepted). Use fewer trees, targets "
                 "of a smaller range (scale or transform them before training), or another backend."
             )
 

@@ -21,7 +21,10 @@ _MIN_SCORE_BITS, _MAX_SCORE_BITS = 8, 14
 
 
 class TFHEBackend(Backend):
-    """Trees by look-up tables: one row at a time, short responses, any number of trees.
+    """Trees by look-up tables: one row at a time, short responses.
+
+    A bootstrap carries few bits, so sums of leaves have 14: scores are within 1 % of their range of the float model's,
+    where other engines keep 0.01 %. Ensembles of so many trees that it would be more are refused.
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ class TFHEBackend(Backend):
     """
 
     name = "tfhe"
+    #: Sums of leaves have 14 bits.
+    worst_score_error = 1e-2
 
     def __init__(self, comparison: str = "auto", p_error: float = 2.0**-40):
         if comparison not in _COMPARISONS:
