@@ -170,8 +170,8 @@ class BaseFHEEstimator(BaseEstimator):
         if error > self.backend_.worst_score_error:
             raise ParameterSelectionError(
                 f"The {self.backend_.name!r} backend would round leaf values so coarsely that scores may be wrong by "
-                f"{error:.1e} of their range (at most {self.backend_.worst_score_error:.0e} is accepted). Use fewer trees, targets "
-                "of a smaller range (scale or transform them before training), or another backend."
+                f"{error:.1e} of their range (at most {self.backend_.worst_score_error:.0e} is accepted). Use fewer "
+                "trees, targets of a smaller range (scale or transform them before training), or another backend."
             )
 
     def _resolve_backend(self) -> Backend:
