@@ -9,7 +9,7 @@ from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.ensembles import sum_leaves
 from fhe_estimators.exceptions import KeysMissingError
 from fhe_estimators.quantizers import ThresholdQuantizer
-from tests.random_trees import random_ensemble, random_rows
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 
 ENGINES = ["clear", "ckks", *(["tfhe"] if find_spec("concrete") else [])]
 
