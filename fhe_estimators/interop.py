@@ -55,7 +55,7 @@ def to_concrete_ml(estimator: Any, X: Any, n_bits: int = 6) -> Any:
     X : array-like of shape (n_rows, n_features)
         Rows like those of the training set, for Concrete ML's quantization.
     n_bits : int, default=6
-        Of features and leaves. Concrete ML rounds thresholds to them: predictions differ where that matters.
+        The bits of features and leaves. Concrete ML rounds thresholds to them: predictions differ where that matters.
 
     Returns
     -------

@@ -92,7 +92,7 @@ class Client(ABC):
     Parameters
     ----------
     spec : ClientSpec
-        Of a program.
+        What a client must know of a program.
     verbose : int, default=0
         Progress bars if positive.
     """
@@ -127,7 +127,7 @@ class Client(ABC):
         Parameters
         ----------
         keys : bytes
-            From `export_keys` of a client with the same spec.
+            The keys that `export_keys` of a client with the same spec returned.
 
         Raises
         ------
@@ -146,12 +146,12 @@ class Client(ABC):
         Parameters
         ----------
         codes : ndarray of shape (n_rows, n_features), int32
-            From the program's quantizer.
+            The codes that the program's quantizer gives the rows.
 
         Returns
         -------
         request : bytes
-            For `Evaluator.run`, and for `decrypt`.
+            The encrypted request, for `Evaluator.run` and for `decrypt`.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Client(ABC):
         Parameters
         ----------
         response : bytes
-            From `Evaluator.run`.
+            The response that `Evaluator.run` returned.
         request : bytes, default=None
             What `encrypt` of a client with the same keys returned. None stands for this client's last request.
 
@@ -232,14 +232,14 @@ class Evaluator(ABC):
         Parameters
         ----------
         request : bytes
-            From `Client.encrypt`.
+            The request that `Client.encrypt` returned.
         evaluation_keys : bytes
-            Of that client.
+            The evaluation keys of that client.
 
         Returns
         -------
         response : bytes
-            For `Client.decrypt`.
+            The encrypted response, for `Client.decrypt`.
 
         Raises
         ------
@@ -286,7 +286,7 @@ class Backend(ABC):
         Parameters
         ----------
         ensemble : TreeEnsemble
-            From `quantize`.
+            The ensemble that `quantize` returned.
         quantizer : FeatureQuantizer
             The one it was quantized with.
         verbose : int, default=0
@@ -295,7 +295,7 @@ class Backend(ABC):
         Returns
         -------
         program : Program
-            Without secrets.
+            A program without secrets.
         """
 
     @abstractmethod
@@ -305,9 +305,9 @@ class Backend(ABC):
         Parameters
         ----------
         ensemble : TreeEnsemble
-            Of the program.
+            The ensemble of the program.
         metadata : dict
-            From `Program.metadata`.
+            The settings that `Program.metadata` returned.
 
         Returns
         -------
@@ -322,7 +322,7 @@ class Backend(ABC):
         Parameters
         ----------
         spec : ClientSpec
-            Of the program.
+            What a client must know of the program.
         verbose : int, default=0
             Progress bars if positive.
 
@@ -364,7 +364,7 @@ class Backend(ABC):
         program : Program
             Compiled by this engine.
         codes : ndarray of shape (n_rows, n_features), int32
-            From the program's quantizer.
+            The codes that the program's quantizer gives the rows.
 
         Returns
         -------

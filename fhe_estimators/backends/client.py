@@ -65,7 +65,7 @@ class RequestRecord:
     Parameters
     ----------
     key_id : str
-        Of the keys it was encrypted under.
+        The identity of the keys it was encrypted under.
     request_id : str
         32 hexadecimal digits, drawn at random.
     shape : dict
@@ -154,7 +154,7 @@ class SessionClient(Client):
     Parameters
     ----------
     spec : ClientSpec
-        Of a program.
+        What a client must know of a program.
     verbose : int, default=0
         Progress bars if positive.
     """
@@ -194,7 +194,7 @@ class SessionClient(Client):
         shape : dict
             JSON-serializable, public: what decoding needs to know beside the program.
         ciphertexts : list of bytes
-            For the server.
+            The ciphertexts that the server gets.
         """
 
     @abstractmethod

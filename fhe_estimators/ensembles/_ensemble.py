@@ -53,7 +53,7 @@ class TreeEnsemble:
     base_score : ndarray of shape (n_scores,), float64
         What is added to the sums of leaves.
     link : Link
-        How the data owner turns scores into predictions.
+        The link tells how the data owner turns scores into predictions.
     strict : bool, default=False
         Whether ``v < threshold`` (XGBoost) rather than ``v <= threshold`` goes left.
     input_dtype : {"float32", "float64"}, default="float64"

@@ -71,12 +71,12 @@ def scores_from_sums(ensemble: TreeEnsemble, sums: np.ndarray) -> np.ndarray:
     ensemble : TreeEnsemble
         Gives base score and scale.
     sums : ndarray of shape (n_rows, n_scores)
-        From `sum_leaves`, or decrypted.
+        The sums that `sum_leaves` returned, or that were decrypted.
 
     Returns
     -------
     scores : ndarray of shape (n_rows, n_scores), float64
-        For the ensemble's link.
+        The real scores, which the ensemble's link takes.
     """
     return ensemble.base_score + sums / ensemble.score_scale
 
@@ -94,7 +94,7 @@ def evaluate(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
     Returns
     -------
     scores : ndarray of shape (n_rows, n_scores), float64
-        For the ensemble's link.
+        The real scores, which the ensemble's link takes.
     """
     return scores_from_sums(ensemble, sum_leaves(ensemble, X))
 

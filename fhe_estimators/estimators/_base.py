@@ -59,7 +59,7 @@ class BaseFHEEstimator(BaseEstimator):
         Returns
         -------
         self : estimator
-            With `program_` set.
+            This object, with `program_` set.
         """
         check_is_fitted(self, "quantized_ensemble_")
         if X is not None:
@@ -77,7 +77,7 @@ class BaseFHEEstimator(BaseEstimator):
         Parameters
         ----------
         path : path-like
-            Of the archive; an existing file is replaced.
+            The path of the archive; an existing file is replaced.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class BaseFHEEstimator(BaseEstimator):
         Parameters
         ----------
         path : path-like
-            Of the archive; an existing file is replaced.
+            The path of the archive; an existing file is replaced.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class BaseFHEEstimator(BaseEstimator):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_features), int32
-            From `quantizer_`.
+            The codes that `quantizer_` gives the samples.
         """
         check_is_fitted(self, "quantized_ensemble_")
         return self.quantizer_.transform(self._validate_rows(X))
@@ -245,9 +245,9 @@ class BaseFHEEstimator(BaseEstimator):
         Parameters
         ----------
         codes : ndarray of shape (n_samples, n_features), int32
-            From `quantize`.
+            The codes that `quantize` returned.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in ``predict``.
+            How sums are computed, as in ``predict``.
 
         Returns
         -------

@@ -120,11 +120,11 @@ class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):
     estimator_params : dict, default=None
         Any other parameter of the library's estimator.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Seed of the training. Never reaches keys or noise.
     n_jobs : int, default=None
@@ -164,11 +164,11 @@ class FHEGradientBoostingRegressor(FHERegressorMixin, _GradientBoosting):
     estimator_params : dict, default=None
         Any other parameter of the library's estimator.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Seed of the training. Never reaches keys or noise.
     n_jobs : int, default=None

@@ -15,22 +15,22 @@ class FHEDecisionTreeClassifier(FHEClassifierMixin, SourceParameters):
     Parameters
     ----------
     criterion, splitter : see `DecisionTreeClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
     min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `DecisionTreeClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     max_features, max_leaf_nodes, min_impurity_decrease : see `DecisionTreeClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     class_weight, ccp_alpha, monotonic_cst : see `DecisionTreeClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Seed of the training. Never reaches keys or noise.
     n_jobs : int, default=None
@@ -84,24 +84,24 @@ class FHERandomForestClassifier(FHEClassifierMixin, SourceParameters):
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
     criterion : see `RandomForestClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
     min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `RandomForestClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     max_features, max_leaf_nodes, min_impurity_decrease : see `RandomForestClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     bootstrap : bool, default=True
         Whether each tree is trained on a bootstrap sample.
     class_weight, ccp_alpha, max_samples, monotonic_cst : see `RandomForestClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Seed of the training. Never reaches keys or noise.
     n_jobs : int, default=None
@@ -157,24 +157,24 @@ class FHEExtraTreesClassifier(FHEClassifierMixin, SourceParameters):
     n_estimators : int, default=50
         Number of trees. The cost of an encrypted row is proportional to it.
     criterion : see `ExtraTreesClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     max_depth : int or None, default=5
         Largest number of comparisons on a path. Every level costs multiplicative depth under
         encryption, hence larger keys and ciphertexts, so trees do not grow without limit by default.
     min_samples_split, min_samples_leaf, min_weight_fraction_leaf : see `ExtraTreesClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     max_features, max_leaf_nodes, min_impurity_decrease : see `ExtraTreesClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     bootstrap : bool, default=False
         Whether each tree is trained on a bootstrap sample.
     class_weight, ccp_alpha, max_samples, monotonic_cst : see `ExtraTreesClassifier`
-        As there, with the same defaults.
+        The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Seed of the training. Never reaches keys or noise.
     n_jobs : int, default=None

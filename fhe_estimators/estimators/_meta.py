@@ -106,11 +106,11 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
         A tree classifier of scikit-learn, XGBoost or LightGBM; cloned by `fit`. None stands for
         ``DecisionTreeClassifier(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Given to `estimator` for training unless None. Never reaches keys or noise.
     n_jobs : int, default=None
@@ -148,11 +148,11 @@ class FHERegressor(FHERegressorMixin, _WrappingEstimator):
         A tree regressor of scikit-learn, XGBoost or LightGBM; cloned by `fit`. None stands for
         ``DecisionTreeRegressor(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Given to `estimator` for training unless None. Never reaches keys or noise.
     n_jobs : int, default=None

@@ -81,7 +81,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         X : array-like of shape (n_rows, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------
@@ -98,12 +98,12 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         X : array-like of shape (n_rows, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_rows, n_classes), or a list of them
-            Of the shape of `predict_proba`; minus infinity where a probability is 0.
+            An array of the shape of `predict_proba`; minus infinity where a probability is 0.
         """
         probabilities = self.predict_proba(X, fhe=fhe)
         with np.errstate(divide="ignore"):
@@ -118,7 +118,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         X : array-like of shape (n_rows, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         sample_weight : array-like of shape (n_rows,), default=None
             Weights of the rows; None: equal.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------
@@ -208,7 +208,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         Returns
         -------
         values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-            Within the rounding of the leaf values of what the float model predicts.
+            Predictions within the rounding of the leaf values of what the float model predicts.
         """
         return self._link.predict(self._scores(X, fhe))
 
@@ -224,12 +224,12 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         sample_weight : array-like of shape (n_rows,), default=None
             Weights of the rows; None: equal.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------
         r2 : float
-            At most 1, of perfect predictions; 0 is what a constant reaches.
+            The coefficient is 1 for perfect predictions; 0 is what a constant reaches.
         """
         return r2_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
 

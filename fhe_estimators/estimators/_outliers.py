@@ -26,11 +26,11 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         As there, with the same defaults. The depth of the trees, which
         costs under encryption, is the logarithm of `max_samples`.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
-        How features become integers. "threshold" loses nothing; the others train on bins.
+        The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
     backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
         The encryption engine.
     device : str, default="cpu"
-        Where the server computes.
+        The device on which the server computes.
     random_state : int, RandomState or None, default=None
         Seed of the training. Never reaches keys or noise.
     n_jobs : int, default=None
@@ -110,12 +110,12 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         X : array-like of shape (n_rows, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------
         scores : ndarray of shape (n_rows,)
-            From -1 (abnormal) to 0.
+            Scores from -1 (abnormal) to 0.
         """
         return self.decision_function(X, fhe=fhe) + self.offset_
 
@@ -127,7 +127,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         X : array-like of shape (n_rows, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
-            As in `predict`.
+            How rows are scored, as in `predict`.
 
         Returns
         -------

@@ -18,7 +18,7 @@ class AgreementDisplay:
     float_scores, encrypted_scores : ndarray of shape (n_rows,) or (n_rows, n_columns)
         Probabilities, values or what ``decision_function`` returns.
     name : str, default=None
-        For the title.
+        The name in the title.
 
     Attributes
     ----------
@@ -45,14 +45,14 @@ class AgreementDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **scatter_kw
             For ``ax.scatter``.
 
         Returns
         -------
         display : AgreementDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         ax = new_axes(ax)
         floats, encrypted = np.ravel(self.float_scores), np.ravel(self.encrypted_scores)
@@ -77,20 +77,20 @@ class AgreementDisplay:
         Parameters
         ----------
         estimator : estimator
-            Of this library, or a pipeline or search that ends in one.
+            An estimator of this library, or a pipeline or search that ends in one.
         X : array-like of shape (n_rows, n_features)
             Rows to score.
         fhe : {"disable", "simulate", "execute"}, default="execute"
-            How the rows are scored.
+            The mode in which the rows are scored.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **scatter_kw
             For ``ax.scatter``.
 
         Returns
         -------
         display : AgreementDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         estimator, X = unwrap(estimator, X)
         if fhe != "disable":
@@ -109,18 +109,18 @@ class AgreementDisplay:
         Parameters
         ----------
         float_scores, encrypted_scores : array-like of shape (n_rows,) or (n_rows, n_columns)
-            Of equal shapes.
+            Scores in arrays of equal shapes.
         name : str, default=None
-            For the title.
+            The name in the title.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **scatter_kw
             For ``ax.scatter``.
 
         Returns
         -------
         display : AgreementDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         float_scores, encrypted_scores = np.asarray(float_scores), np.asarray(encrypted_scores)
         if float_scores.shape != encrypted_scores.shape:

@@ -27,7 +27,7 @@ class DecisionBoundaryComparisonDisplay:
     encrypted, floats : ndarray of int, shape (resolution, resolution)
         Numbers of the classes predicted there.
     feature_names : tuple of str, default=("feature 0", "feature 1")
-        For the axes.
+        The labels of the axes.
 
     Attributes
     ----------
@@ -70,14 +70,14 @@ class DecisionBoundaryComparisonDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **contour_kw
             For ``ax.pcolormesh``.
 
         Returns
         -------
         display : DecisionBoundaryComparisonDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         ax = new_axes(ax)
         n_classes = int(max(self.encrypted.max(), self.floats.max())) + 1
@@ -117,20 +117,20 @@ class DecisionBoundaryComparisonDisplay:
         X : array-like of shape (n_rows, 2)
             Gives the extent of the grid.
         fhe : {"disable", "simulate", "execute"}, default="execute"
-            How the grid is predicted.
+            The mode in which the grid is predicted.
         grid_resolution : int, default=60
             Points a side; all are predicted.
         margin : float, default=0.05
-            Of the extent, on every side.
+            The part of the extent that is added on every side.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **contour_kw
             For ``ax.pcolormesh``.
 
         Returns
         -------
         display : DecisionBoundaryComparisonDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         rows = check_array(X)
         if rows.shape[1] != 2:

@@ -32,9 +32,9 @@ class ComparisonReport:
     Parameters
     ----------
     fhe : {"disable", "simulate", "execute"}
-        How the rows were scored.
+        The mode in which the rows were scored.
     n_rows : int
-        How many.
+        The number of rows.
     exact_rows : int
         Rows whose sums of leaves equal those of the quantized model in the clear: all of them, or something is wrong.
     equal_labels : int or None
@@ -145,9 +145,9 @@ def compare_with_cleartext(
     n_bootstrap : int, default=500
         Samples of the bootstrap.
     confidence : float, default=0.95
-        Of the bootstrap's intervals.
+        The confidence of the bootstrap's intervals.
     random_state : int, RandomState or None, default=0
-        Of the drawing of rows and of the bootstrap; never reaches keys.
+        The seed of the drawing of rows and of the bootstrap; it never reaches keys.
 
     Returns
     -------

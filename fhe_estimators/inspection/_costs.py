@@ -59,7 +59,7 @@ class CostDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         kind : {"seconds", "bytes"}, default="seconds"
             What is drawn.
         **line_kw
@@ -68,7 +68,7 @@ class CostDisplay:
         Returns
         -------
         display : CostDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         if kind not in ("seconds", "bytes"):
             raise ValueError(f"kind={kind!r} is unknown: use 'seconds' or 'bytes'.")
@@ -115,20 +115,20 @@ class CostDisplay:
         param_name : str, default="n_rows"
             ``"n_rows"``, or a parameter such as ``"n_estimators"`` or ``"max_depth"``.
         values : sequence of int, default=(1, 10, 100, 1000)
-            Of `param_name`.
+            The values that `param_name` takes.
         kind : {"seconds", "bytes"}, default="seconds"
             What is drawn.
         repeat : int, default=1
             Runs of every phase; medians are drawn.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **line_kw
             For ``ax.plot``.
 
         Returns
         -------
         display : CostDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         costs = []
         for value in values:

@@ -44,7 +44,7 @@ class FineTuningDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         kind : {"loss", "seconds"}, default="loss"
             A line a run; or a bar a run, of the median seconds of a step by phase.
         smooth : int, default=1
@@ -55,7 +55,7 @@ class FineTuningDisplay:
         Returns
         -------
         display : FineTuningDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         if kind not in ("loss", "seconds"):
             raise ValueError(f"kind={kind!r} is unknown: use 'loss' or 'seconds'.")
@@ -104,14 +104,14 @@ class FineTuningDisplay:
         smooth : int, default=1
             Steps of a moving mean of the losses.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **kw
             For ``ax.plot`` or ``ax.barh``.
 
         Returns
         -------
         display : FineTuningDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         check_is_fitted(estimator, "history_")
         return cls({type(estimator).__name__: estimator.history_}).plot(ax, kind=kind, smooth=smooth, **kw)
@@ -137,14 +137,14 @@ class FineTuningDisplay:
         smooth : int, default=1
             Steps of a moving mean of the losses.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **kw
             For ``ax.plot`` or ``ax.barh``.
 
         Returns
         -------
         display : FineTuningDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         empty = [name for name, history in histories.items() if not history]
         if empty or not histories:

@@ -48,14 +48,14 @@ class NoiseBudgetDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **hist_kw
             For ``ax.hist``.
 
         Returns
         -------
         display : NoiseBudgetDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         ax = new_axes(ax)
         sizes = np.abs(np.ravel(self.errors))
@@ -86,14 +86,14 @@ class NoiseBudgetDisplay:
         X : array-like of shape (n_rows, n_features)
             Rows to encrypt.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **hist_kw
             For ``ax.hist``.
 
         Returns
         -------
         display : NoiseBudgetDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         estimator, X = unwrap(estimator, X)
         require_compiled(estimator, "NoiseBudgetDisplay")
@@ -121,13 +121,13 @@ class NoiseBudgetDisplay:
         limit : float, default=0.5
             Errors from which rounding would go wrong.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **hist_kw
             For ``ax.hist``.
 
         Returns
         -------
         display : NoiseBudgetDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         return cls(np.asarray(errors), predicted_std, limit=limit).plot(ax, **hist_kw)

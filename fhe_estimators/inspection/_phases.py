@@ -26,7 +26,7 @@ class Phases:
     Parameters
     ----------
     n_rows : int
-        How many.
+        The number of rows.
     seconds : dict of str to list of float, default={}
         Of every run of ``"keygen"``, ``"encrypt"``, ``"first evaluate"``, ``"evaluate"`` and ``"decrypt"``. The
         client's phases include quantization, the server's the parsing of messages. Parsed evaluation keys are kept by

@@ -23,13 +23,13 @@ class QuantizationCurveDisplay:
     n_bits : ndarray of int, shape (n_points,)
         Bits a feature.
     scores : ndarray of shape (n_points, n_folds)
-        Of models that train on bins.
+        The scores of models that train on bins.
     float_scores : ndarray of shape (n_folds,)
-        Of models that train on the features themselves.
+        The scores of models that train on the features themselves.
     score_name : str
-        For the axis.
+        The label of the axis.
     quantizer_name : str, default=None
-        For the legend.
+        The name in the legend.
 
     Attributes
     ----------
@@ -69,14 +69,14 @@ class QuantizationCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **errorbar_kw
             For ``ax.errorbar``.
 
         Returns
         -------
         display : QuantizationCurveDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         ax = new_axes(ax)
         settings = {"marker": "o", "capsize": 3, "label": self.quantizer_name, **errorbar_kw}
@@ -110,7 +110,7 @@ class QuantizationCurveDisplay:
         Parameters
         ----------
         estimator : estimator
-            Of this library; need not be fitted. Its own quantizer is replaced.
+            An estimator of this library, which need not be fitted. Its own quantizer is replaced.
         X : array-like of shape (n_rows, n_features)
             Rows.
         y : array-like of shape (n_rows,)
@@ -118,22 +118,22 @@ class QuantizationCurveDisplay:
         n_bits : sequence of int, default=range(1, 10)
             Bits a feature.
         quantizer : {"uniform", "quantile"}, default="uniform"
-            How bins are cut.
+            The quantizer, which decides how bins are cut.
         scoring : str, default=None
-            None: accuracy, or R2.
+            None stands for accuracy, or R2.
         cv : int, cross-validation generator or iterable, default=5
-            As in `sklearn.model_selection.cross_val_score`.
+            The folds, as in `sklearn.model_selection.cross_val_score`.
         n_jobs : int, default=None
             Processes over folds.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            The axes to draw on; None stands for those of a new figure.
         **errorbar_kw
             For ``ax.errorbar``.
 
         Returns
         -------
         display : QuantizationCurveDisplay
-            With the attributes that plotting sets.
+            The display, with the attributes that plotting sets.
         """
         kind = type(resolve_quantizer(quantizer))
 

@@ -42,7 +42,7 @@ class HELoRAFineTuner(BaseEstimator):
         A transformers model with ``nn.Linear`` or ``Conv1D`` layers (it is copied), a folder of one, a ``.gguf`` file,
         or the client's folder that ``fhe-estimators split`` wrote.
     tokenizer : tokenizer or path, default=None
-        None: the one beside ``model``, if that is a path.
+        None stands for the one beside ``model``, if that is a path.
     task : {"causal-lm", "sequence-classification"}, default="causal-lm"
         What the model predicts: the next token, or a label of a text.
     r : int, default=8
@@ -58,7 +58,7 @@ class HELoRAFineTuner(BaseEstimator):
     backend : "lwe" or LWEBackend, default="lwe"
         The encryption engine.
     device : str, default="cpu"
-        Of the client's computations, and of the worker in this process.
+        The device of the client's computations, and of the worker in this process.
     workers : URL, worker, or list of either, default=None
         None: one in this process (encryption happens all the same). Tokens and certificates belong to `HTTPWorker`.
     verify : bool, default=True
@@ -73,9 +73,9 @@ class HELoRAFineTuner(BaseEstimator):
     max_length : int, default=128
         Tokens of a sequence at most.
     learning_rate : float, default=2e-4
-        Of AdamW, constant.
+        The learning rate of AdamW, which is constant.
     random_state : int, RandomState instance or None, default=0
-        Of adapters, dropout and the order of the data; never of keys and noise.
+        The seed of adapters, dropout and the order of the data; never of keys and noise.
     verbose : int, default=0
         Progress bars.
     gradient_accumulation_steps : int, default=1
@@ -179,12 +179,12 @@ class HELoRAFineTuner(BaseEstimator):
         Parameters
         ----------
         X : sequence of texts or of token ids, default=None
-            For calibration; only static quantization needs it.
+            Texts for calibration; only static quantization needs them.
 
         Returns
         -------
         self : HELoRAFineTuner
-            With `program_` set; an earlier fit is forgotten.
+            This object, with `program_` set; an earlier fit is forgotten.
 
         Raises
         ------
@@ -245,14 +245,14 @@ class HELoRAFineTuner(BaseEstimator):
             Texts longer than ``max_length`` tokens are cut into several for language models, and truncated for
             classification.
         y : sequence of labels, default=None
-            For classification.
+            The label of each text, for classification.
         fhe : {"execute", "simulate", "disable"}, default="execute"
             Workers on ciphertexts; their noise without encryption; quantized weights in the clear.
 
         Returns
         -------
         self : HELoRAFineTuner
-            With `model_` and `history_` set.
+            This object, with `model_` and `history_` set.
         """
         check_settings(self)
         check_fhe_mode(fhe)
@@ -305,7 +305,7 @@ class HELoRAFineTuner(BaseEstimator):
         X : sequence of texts or of token ids
             Cut to the first ``max_length`` tokens for classification, to the last ones for language models.
         fhe : {"disable", "simulate", "execute"}, default=None
-            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
 
         Returns
         -------
@@ -321,9 +321,9 @@ class HELoRAFineTuner(BaseEstimator):
         Parameters
         ----------
         X : sequence of texts or of token ids
-            As in `predict`.
+            Texts or token ids, as in `predict`.
         fhe : {"disable", "simulate", "execute"}, default=None
-            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
 
         Returns
         -------
@@ -346,12 +346,12 @@ class HELoRAFineTuner(BaseEstimator):
         y : sequence of labels, default=None
             True labels, for classification.
         fhe : {"disable", "simulate", "execute"}, default=None
-            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
 
         Returns
         -------
         score : float
-            From 0 to 1, or at most 0.
+            An accuracy from 0 to 1, or a score of at most 0.
         """
         if self.task == SEQUENCE_CLASSIFICATION:
             if y is None:
@@ -369,12 +369,12 @@ class HELoRAFineTuner(BaseEstimator):
         X : sequence of texts or of token ids
             Longer ones than ``max_length`` tokens are cut into several.
         fhe : {"disable", "simulate", "execute"}, default=None
-            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
 
         Returns
         -------
         perplexity : float
-            At least 1; the lower, the better.
+            The perplexity is at least 1; the lower, the better.
         """
         if self.task != CAUSAL_LM:
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
@@ -392,14 +392,14 @@ class HELoRAFineTuner(BaseEstimator):
         max_new_tokens : int, default=32
             Length of a continuation at most.
         fhe : {"disable", "simulate", "execute"}, default=None
-            None: ``"disable"`` where the client holds the weights, ``"execute"`` otherwise.
+            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
         **options
             Of transformers' ``generate``.
 
         Returns
         -------
         continuations : list of str, or of lists of token ids
-            Without the prompts; token ids if there is no tokenizer.
+            The new text without the prompts; token ids if there is no tokenizer.
         """
         if self.task != CAUSAL_LM:
             raise ValueError("generate is defined for task='causal-lm' only.")

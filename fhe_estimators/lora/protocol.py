@@ -35,7 +35,7 @@ class Worker(Protocol):
     Attributes
     ----------
     name : str
-        For errors and logs.
+        The name that errors and logs show.
     """
 
     name: str

@@ -122,7 +122,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         Returns
         -------
         arrays : dict of str to ndarray
-            For `set_arrays`.
+            The arrays that `set_arrays` takes.
         """
         check_is_fitted(self, "edges_")
         return {
@@ -136,9 +136,9 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         arrays : dict of str to ndarray
-            From `to_arrays`.
+            The arrays that `to_arrays` returned.
         input_dtype : {"float32", "float64"}
-            For `input_dtype_`.
+            The value of `input_dtype_`.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class DataQuantizer(FeatureQuantizer):
     Parameters
     ----------
     n_bits : int, default=6
-        At most ``2 ** n_bits`` bins a feature, missing values apart.
+        There are at most ``2 ** n_bits`` bins per feature, missing values apart.
     """
 
     trains_on_bins = True

@@ -34,7 +34,7 @@ def score_bits_for(ensemble: TreeEnsemble, score_error: float) -> int:
     Returns
     -------
     score_bits : int
-        For `quantize_leaves`.
+        The number of bits that `quantize_leaves` needs.
     """
     allowed = score_error * _ranges(ensemble)
     magnitudes = _magnitudes(ensemble, _midranges(ensemble))
@@ -64,7 +64,7 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
     Returns
     -------
     quantized : TreeEnsemble
-        With ``value`` of type int64, and ``score_scale`` and ``base_score`` set.
+        The ensemble with ``value`` of type int64, and with ``score_scale`` and ``base_score`` set.
     """
     midranges = _midranges(ensemble)
     magnitudes = _magnitudes(ensemble, midranges)
@@ -120,7 +120,7 @@ def relative_score_error(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> flo
     Returns
     -------
     error : float
-        Of a link that takes exponentials, as a fraction of the range of its values; 0 if no score varies.
+        For a link that takes exponentials, a fraction of the range of its values; 0 if no score varies.
     """
     ranges, bounds = _ranges(ensemble), score_error_bound(ensemble, quantized)
     varying = ranges > 0

@@ -13,7 +13,7 @@ class UniformQuantizer(DataQuantizer):
     Parameters
     ----------
     n_bits : int, default=6
-        From 1 to 16.
+        The number of bits, from 1 to 16.
 
     Examples
     --------

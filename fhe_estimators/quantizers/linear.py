@@ -46,7 +46,7 @@ class LinearQuantizer:
         Parameters
         ----------
         weights : tensor of floats, shape (n_outputs, n_inputs)
-            Of a linear layer, as PyTorch holds them.
+            The weights of a linear layer, as PyTorch holds them.
 
         Returns
         -------
@@ -73,7 +73,7 @@ class LinearQuantizer:
         Parameters
         ----------
         inputs : tensor of floats, shape (n_tokens, n_inputs)
-            Of a linear layer.
+            The inputs of a linear layer.
         static_largest : float, default=None
             Largest absolute input seen in calibration, for ``"static-tensor"``.
 

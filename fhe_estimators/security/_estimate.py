@@ -50,7 +50,7 @@ def estimate_security(instance: LWEInstance) -> Estimate:
     Parameters
     ----------
     instance : LWEInstance
-        Of learning with errors.
+        An instance of learning with errors.
 
     Returns
     -------

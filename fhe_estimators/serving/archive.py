@@ -26,7 +26,7 @@ class ClientModel:
     Parameters
     ----------
     spec : ClientSpec
-        For the engine's client.
+        What the engine's client needs.
     quantizer : FeatureQuantizer
         Fitted, with ``feature_names_in_`` if the model was trained on named columns.
     link : Link

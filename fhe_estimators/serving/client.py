@@ -20,7 +20,7 @@ class FHEClient:
     Parameters
     ----------
     model : ClientModel
-        From `load`.
+        What a client archive holds; `load` reads one.
     verbose : int, default=0
         Progress bars if positive.
 
@@ -62,14 +62,14 @@ class FHEClient:
         Parameters
         ----------
         path : path-like
-            Of the archive.
+            The path of the archive.
         verbose : int, default=0
             Progress bars if positive.
 
         Returns
         -------
         client : FHEClient
-            Without keys yet.
+            A client without keys yet.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class FHEClient:
         Parameters
         ----------
         path : path-like
-            Of the file.
+            The path of the file.
         password : str
             The one it was written with.
 
@@ -154,7 +154,7 @@ class FHEClient:
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-            As for the estimator's ``predict``: same columns, NaN where the model accepts it.
+            Rows as for the estimator's ``predict``: the same columns, NaN where the model accepts it.
 
         Returns
         -------
@@ -177,7 +177,7 @@ class FHEClient:
         Parameters
         ----------
         response : bytes
-            From the server.
+            The response that the server returned.
         request : bytes, default=None
             The request it answers, from `encrypt` of a client with the same keys. None: the last one of this client.
 
@@ -205,9 +205,9 @@ class FHEClient:
         Parameters
         ----------
         response : bytes
-            From the server.
+            The response that the server returned.
         request : bytes, default=None
-            As for `decrypt_predict`.
+            The request that the response answers, as for `decrypt_predict`.
 
         Returns
         -------
@@ -225,9 +225,9 @@ class FHEClient:
         Parameters
         ----------
         response : bytes
-            From the server.
+            The response that the server returned.
         request : bytes, default=None
-            As for `decrypt_predict`.
+            The request that the response answers, as for `decrypt_predict`.
 
         Returns
         -------

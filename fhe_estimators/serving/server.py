@@ -50,7 +50,7 @@ class FHEServer:
         Parameters
         ----------
         path : path-like
-            Of the archive.
+            The path of the archive.
         n_jobs : int, default=None
             Processes over the batches of a request.
         verbose : int, default=0
@@ -76,14 +76,14 @@ class FHEServer:
         Parameters
         ----------
         request : bytes
-            From `FHEClient.encrypt`.
+            The request that `FHEClient.encrypt` returned.
         evaluation_keys : bytes
             That client's ``evaluation_keys``. Public: they encrypt nothing and decrypt nothing.
 
         Returns
         -------
         response : bytes
-            For `FHEClient.decrypt_predict` and its siblings.
+            The encrypted scores, for `FHEClient.decrypt_predict` and its siblings.
 
         Raises
         ------
@@ -100,6 +100,6 @@ class FHEServer:
         Returns
         -------
         facts : dict
-            Of plain values.
+            The facts, as plain values.
         """
         return self.program.describe()

@@ -36,7 +36,7 @@ class BFVClient(SessionClient):
     Parameters
     ----------
     spec : ClientSpec
-        Of a program.
+        What a client must know of a program.
     verbose : int, default=0
         Progress bars if positive.
     """

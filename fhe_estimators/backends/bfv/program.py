@@ -45,7 +45,7 @@ class BFVProgram(Program):
     ensemble : TreeEnsemble
         Quantized.
     parameters : BFVParameters
-        Of the scheme.
+        The parameters of the scheme.
     hidden_code_bits : int or None
         Bits of the codes if clients send the bits of all thresholds, and None if of those that are used.
     client_learns : str

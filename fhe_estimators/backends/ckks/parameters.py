@@ -159,7 +159,7 @@ def select_parameters(
     score_bits : sequence of int
         Acceptable precisions of leaf sums, the preferred one first.
     noise : CircuitNoise
-        With leaf values relative to ``2 ** score_bits``.
+        The noise for leaf values relative to ``2 ** score_bits``.
     expansions : sequence of int
         Acceptable ``expansion_log2``, the preferred one first.
 

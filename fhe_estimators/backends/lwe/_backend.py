@@ -59,7 +59,7 @@ class LWEBackend:
         Returns
         -------
         parameters : LWEParameters
-            At least 128-bit secure.
+            The parameter set, which is at least 128-bit secure.
         """
         return select_parameters(n_tokens, name=self.parameters)
 
@@ -69,7 +69,7 @@ class LWEBackend:
         Returns
         -------
         cache : HintCache
-            For one client.
+            An empty cache, for one client.
         """
         return HintCache(memory_bytes=self.hint_memory_bytes, directory=self.hint_directory)
 

@@ -29,7 +29,7 @@ class Keystream:
     key : bytes
         32 bytes.
     start_byte : int, default=0
-        Where to start; a multiple of 16.
+        The byte of the stream to start at; a multiple of 16.
     """
 
     def __init__(self, key: bytes, *, start_byte: int = 0):

@@ -20,7 +20,7 @@ class HintCache:
         Hints beyond this are mapped from files, which the operating system reads when they are used and drops from
         memory when it is short.
     directory : path-like, default=None
-        For the files, which are removed with the cache; None for a temporary directory.
+        The folder of the files, which are removed with the cache; None for a temporary one.
     """
 
     def __init__(self, *, memory_bytes: int = DEFAULT_MEMORY_BYTES, directory: str | Path | None = None):

@@ -60,7 +60,7 @@ class WeightNorms:
         Returns
         -------
         norms : WeightNorms
-            Of its columns.
+            The norms of its columns.
         """
         columns = [
             (part.to(torch.float32).square().sum(dim=0), part.to(torch.int32).abs().sum(dim=0))
@@ -78,7 +78,7 @@ class NoiseModel:
     Parameters
     ----------
     parameters : LWEParameters
-        Of the encryption.
+        The parameters of the encryption.
     """
 
     parameters: LWEParameters
@@ -116,7 +116,7 @@ class NoiseModel:
         Parameters
         ----------
         norms : WeightNorms
-            Of the layer.
+            The norms of the layer's weights.
 
         Returns
         -------
@@ -147,7 +147,7 @@ class NoiseModel:
         Parameters
         ----------
         norms : WeightNorms
-            Of the layer.
+            The norms of the layer's weights.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class NoiseModel:
         Parameters
         ----------
         norms : WeightNorms
-            Of the layer.
+            The norms of the layer's weights.
 
         Returns
         -------

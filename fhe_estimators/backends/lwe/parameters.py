@@ -108,12 +108,12 @@ class LWEParameters:
         Parameters
         ----------
         values : dict of str to int
-            From `to_dict`.
+            The values that `to_dict` returned.
 
         Returns
         -------
         parameters : LWEParameters
-            At least 128-bit secure.
+            The parameter set, which is at least 128-bit secure.
 
         Raises
         ------
@@ -156,7 +156,7 @@ def select_parameters(n_tokens: int, *, name: str = "fast") -> LWEParameters:
     Returns
     -------
     parameters : LWEParameters
-        At least 128-bit secure.
+        The parameter set, which is at least 128-bit secure.
     """
     if name not in PARAMETER_SETS:
         raise ValueError(f"parameters={name!r} is unknown: use one of {sorted(PARAMETER_SETS)}.")

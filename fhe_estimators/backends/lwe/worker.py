@@ -25,7 +25,7 @@ def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, product: str = 
         Ciphertexts of a client.
     matrix : tensor of int8, shape (n_inputs, n_outputs)
     product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
-        How integers are multiplied, see `LWEBackend`; the result is the same.
+        The way to multiply integers, see `LWEBackend`; the result is the same.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def compute_hint(
         Seed of the public matrix.
     parameters : LWEParameters
     product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
-        How integers are multiplied, see `LWEBackend`; the result is the same.
+        The way to multiply integers, see `LWEBackend`; the result is the same.
 
     Returns
     -------

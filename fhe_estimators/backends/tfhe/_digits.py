@@ -27,7 +27,7 @@ class CodeBits:
     ----------
     n_features : int
     n_bits : int
-        Of a code.
+        The number of bits of a code.
     with_missing : bool
         Whether features may be missing.
 

@@ -43,7 +43,7 @@ def security_of_specs(specs: bytes) -> float:
     Returns
     -------
     bits : float
-        At least 128.
+        The estimate, which is at least 128.
 
     Raises
     ------

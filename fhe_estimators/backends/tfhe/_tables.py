@@ -85,7 +85,7 @@ def plan_tables(
     comparison_of_node : ndarray of int, shape (n_nodes,)
         -1 in leaves.
     sources : list of Source
-        Where the bit of each comparison comes from.
+        The origin of the bit of each comparison.
     gates : list of Table
         Tables that are there already, those that compare.
     """

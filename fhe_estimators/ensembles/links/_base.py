@@ -45,7 +45,7 @@ class Link(ABC):
         Parameters
         ----------
         scores : ndarray of shape (n_samples, n_scores)
-            From `evaluate`, or decrypted.
+            The scores that `evaluate` returned, or that were decrypted.
 
         Returns
         -------
@@ -61,7 +61,7 @@ class Link(ABC):
         Parameters
         ----------
         scores : ndarray of shape (n_samples, n_scores)
-            From `evaluate`, or decrypted.
+            The scores that `evaluate` returned, or that were decrypted.
         classes : ndarray of shape (n_classes,), or a list of them, default=None
             The labels of a classifier by index; a list, one for each output, for multi-output models.
 
@@ -77,7 +77,7 @@ class Link(ABC):
         Parameters
         ----------
         scores : ndarray of shape (n_samples, n_scores)
-            From `evaluate`, or decrypted.
+            The scores that `evaluate` returned, or that were decrypted.
 
         Returns
         -------
@@ -108,7 +108,7 @@ class Link(ABC):
         Returns
         -------
         values : dict
-            With the parameters of all links; those that this one has not have their default values.
+            The name and the parameters of all links; those that this one has not have their default values.
         """
         return {"name": self.name, **_ALL_PARAMETERS, **asdict(self)}
 

@@ -24,12 +24,12 @@ class ClassificationLink(Link):
         Parameters
         ----------
         scores : ndarray of shape (n_samples, n_scores)
-            From `evaluate`, or decrypted.
+            The scores that `evaluate` returned, or that were decrypted.
 
         Returns
         -------
         indices : ndarray of shape (n_samples, n_outputs)
-            From 0.
+            Indices of classes, from 0.
         """
 
     @abstractmethod
@@ -44,7 +44,7 @@ class ClassificationLink(Link):
         Returns
         -------
         n_classes : int
-            At least 1.
+            The number of classes, at least 1.
         """
 
     def predict(self, scores: np.ndarray, classes: np.ndarray | list[np.ndarray] | None = None) -> np.ndarray:
@@ -61,7 +61,7 @@ class ClassificationLink(Link):
         Parameters
         ----------
         scores : ndarray of shape (n_samples, n_scores)
-            From `evaluate`, or decrypted.
+            The scores that `evaluate` returned, or that were decrypted.
 
         Returns
         -------

@@ -32,7 +32,7 @@ class Connection:
     Parameters
     ----------
     url : str
-        Where the worker is.
+        The address of the worker.
     token : str or None
         Bearer token.
     timeout_seconds : float

@@ -24,9 +24,9 @@ class FrozenLayer:
     n_inputs, n_outputs : int
     scales : tensor of float32, shape (n_limbs * n_outputs,)
     digest : str
-        Of the weights that workers must hold.
+        The digest of the weights that workers must hold.
     norms : dict of str to WeightNorms
-        By direction.
+        The norms of the weights, by direction.
     quantizer : LinearQuantizer
     weights : tensor of int8, shape (n_limbs * n_outputs, n_inputs), or None
         None where only workers hold them.

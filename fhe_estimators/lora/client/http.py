@@ -132,7 +132,7 @@ class HTTPWorker:
         Returns
         -------
         digests : dict of str to str
-            By the layer's name.
+            The digests by the layer's name.
         """
         body = self._connection.request("GET", LAYERS_PATH, max_bytes=MAX_REGISTRATION_BYTES)
         what = f"Worker {self.name}'s list of layers"
@@ -199,9 +199,9 @@ class HTTPWorker:
         direction : {"forward", "backward"}
             The weights, or their transpose.
         seed : bytes
-            Of the public matrix.
+            The seed of the public matrix.
         parameters : LWEParameters
-            Of the encryption.
+            The parameters of the encryption.
 
         Returns
         -------

@@ -83,12 +83,12 @@ class StoredChecks:
     folder : Path
         The client's part, with the file of check vectors.
     name : str
-        Of the layer, for errors.
+        The layer's name, for errors.
     number : int
-        Of the layer, in the part.
+        The layer's number in the part.
     verify_bits : int
     n_outputs : mapping of str to int
-        By direction.
+        The number of outputs, by direction.
     """
 
     def __init__(self, folder: Path, name: str, number: int, verify_bits: int, n_outputs: Mapping[str, int]):

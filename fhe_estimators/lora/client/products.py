@@ -56,9 +56,9 @@ class SimulatedProducts(ClearProducts):
     Parameters
     ----------
     parameters : LWEParameters
-        Of the encryption that is simulated.
+        The parameters of the encryption that is simulated.
     generator : torch.Generator
-        Of the noise, which protects nothing here.
+        The generator of the noise, which protects nothing here.
     """
 
     def __init__(self, parameters: LWEParameters, generator: torch.Generator):

@@ -30,7 +30,7 @@ class CompiledModel:
     Parameters
     ----------
     model : PreTrainedModel
-        With its linear layers replaced.
+        The model, with its linear layers replaced.
     backend : LWEBackend
     parameters : LWEParameters
     workers : sequence of Worker, or None

@@ -39,7 +39,7 @@ class TrainingPlan:
         Optimizer steps at most.
     learning_rate : float
     seed : int
-        Of the order of the data, and of dropout.
+        The seed of the order of the data, and of dropout.
     """
 
     sequences: Sequence[list[int]]

@@ -19,13 +19,13 @@ class LocalWorker:
     Parameters
     ----------
     weights : dict of str to tensor of int8, shape (n_outputs, n_inputs)
-        By the layer's name.
+        The integer weights by the layer's name.
     name : str, default="in-process"
-        For errors and logs.
+        The name that errors and logs show.
     device : str, default="cpu"
-        Where the weights are and products are computed.
+        The device of the weights and the products.
     product : str, default="auto"
-        How integers are multiplied, see `LWEBackend`.
+        The way to multiply integers, see `LWEBackend`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LocalWorker:
         Returns
         -------
         digests : dict of str to str
-            By the layer's name.
+            The digests by the layer's name.
         """
         return dict(self._digests)
 
@@ -123,9 +123,9 @@ class LocalWorker:
         direction : {"forward", "backward"}
             The weights, or their transpose.
         seed : bytes
-            Of the public matrix.
+            The seed of the public matrix.
         parameters : LWEParameters
-            Of the encryption.
+            The parameters of the encryption.
 
         Returns
         -------

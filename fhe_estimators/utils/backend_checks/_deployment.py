@@ -27,7 +27,7 @@ class Deployment:
     n_samples : int
         Rows in `codes`.
     seed : int, default=0
-        Of the ensemble and the rows.
+        The seed of the ensemble and the rows.
     quantizer : DataQuantizer, default=None
         None for the thresholds of the ensemble.
     **options

@@ -45,7 +45,7 @@ def random_ensemble(
     Returns
     -------
     ensemble : TreeEnsemble
-        With float leaf values.
+        The ensemble, with float leaf values.
     """
     nodes: list[dict[str, Any]] = []
 

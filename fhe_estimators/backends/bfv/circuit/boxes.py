@@ -40,7 +40,7 @@ class BitTable:
         Parameters
         ----------
         codes : ndarray of shape (n_samples, n_features), int32
-            From the quantizer.
+            The codes that the quantizer gives the samples.
 
         Returns
         -------

@@ -26,7 +26,7 @@ class BlockDiagonals:
     diagonal : ndarray of shape (n_entries,), int64
         ``giant * baby_steps + baby``, sorted.
     slot : ndarray of shape (n_entries,), int64
-        Where the entry stands before the giant rotation.
+        The slot of the entry before the giant rotation.
     value : ndarray of shape (n_entries,), int64
         Coefficients of the costs.
     constant : ndarray of shape (degree,), int64
@@ -54,9 +54,9 @@ def block_diagonals(costs: LeafCosts, layout: Layout, block: int, baby_steps: in
     Parameters
     ----------
     costs : LeafCosts
-        Of the ensemble.
+        The costs of the ensemble's leaves.
     layout : Layout
-        Of the batch.
+        The layout of the batch.
     block : int
         Number of the block.
     baby_steps : int

@@ -37,12 +37,12 @@ def leaf_digits(ensemble: TreeEnsemble, node: np.ndarray, digit_bits: int) -> np
     node : ndarray of shape (n_leaves,)
         Leaves.
     digit_bits : int
-        Of each digit.
+        The number of bits of each digit.
 
     Returns
     -------
     digits : ndarray of shape (n_scores, n_digits, n_leaves), int64
-        From ``-2 ** (digit_bits - 1)`` to ``2 ** (digit_bits - 1) - 1``, the least significant first.
+        Digits from ``-2 ** (digit_bits - 1)`` to ``2 ** (digit_bits - 1) - 1``, the least significant first.
     """
     values = leaf_values(ensemble, node)
     half = 1 << (digit_bits - 1)

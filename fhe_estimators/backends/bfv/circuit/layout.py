@@ -104,7 +104,7 @@ class Layout:
         Parameters
         ----------
         bits : ndarray of shape (n_rows, n_bits), bool
-            Of up to ``n_samples`` samples.
+            The bits of up to ``n_samples`` samples.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class Layout:
         Returns
         -------
         sums : ndarray of shape (n_rows,), int64
-            From 0 to ``modulus - 1``.
+            The sums, from 0 to ``modulus - 1``.
         """
         lanes = slots.reshape(2, self.n_in, self.lanes_per_half).transpose(0, 2, 1).reshape(self.n_samples, -1)
         return lanes.sum(axis=1)[:n_rows] % modulus
@@ -150,14 +150,14 @@ def layout_for(degree: int, n_bits: int, n_leaves: int, n_rows: int) -> Layout:
     degree : int
         Ring degree N.
     n_bits, n_leaves : int
-        Of the program; leaves that do not fit go into further blocks of the same layout.
+        The program's numbers; leaves that do not fit go into further blocks of the same layout.
     n_rows : int
         Samples of the request; the layout holds as many of them as it can.
 
     Returns
     -------
     layout : Layout
-        For at least one sample.
+        The layout, which holds at least one sample.
     """
     n_in = power_of_two(max(n_bits, 2))
     n_lanes = degree // n_in

@@ -21,18 +21,18 @@ class PublicKeys:
     program : BFVProgram
         What they are for.
     message : bytes
-        From a client's ``generate_keys``.
+        The evaluation keys that a client's ``generate_keys`` returned.
 
     Attributes
     ----------
     header : dict
         Identity of the keys and the program.
     context : BFVContext
-        Of the program's parameters.
+        The context of the program's parameters.
     relin_keys : seal.RelinKeys
-        For products.
+        The relinearization keys, which products need.
     galois_keys : seal.GaloisKeys
-        For rotations.
+        The Galois keys, which rotations need.
     """
 
     def __init__(self, program: BFVProgram, message: bytes):

@@ -23,11 +23,11 @@ class LeafSums:
     Parameters
     ----------
     program : BFVProgram
-        With the leaves' values.
+        The program, which has the leaves' values.
     keys : PublicKeys
-        For their context.
+        The client's evaluation keys; their context encodes the values.
     layout : Layout
-        Of the batch.
+        The layout of the batch.
     """
 
     def __init__(self, program: BFVProgram, keys: PublicKeys, layout: Layout):

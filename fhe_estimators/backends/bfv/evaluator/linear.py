@@ -24,13 +24,13 @@ class CostEvaluator:
     Parameters
     ----------
     program : BFVProgram
-        With the matrix.
+        The program, which has the matrix.
     keys : PublicKeys
-        Of the client.
+        The client's evaluation keys.
     layout : Layout
-        Of the batch.
+        The layout of the batch.
     cache : PlaintextCache
-        Of encoded diagonals.
+        The cache of encoded diagonals.
     """
 
     def __init__(self, program: BFVProgram, keys: PublicKeys, layout: Layout, cache: PlaintextCache):

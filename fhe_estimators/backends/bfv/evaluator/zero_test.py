@@ -15,9 +15,9 @@ class ZeroTestEvaluator:
     Parameters
     ----------
     program : BFVProgram
-        With the largest cost.
+        The program, whose largest cost decides about the polynomial.
     keys : PublicKeys
-        Of the client: a relinearization for each product.
+        The client's evaluation keys; each product takes a relinearization.
     """
 
     def __init__(self, program: BFVProgram, keys: PublicKeys):

@@ -18,12 +18,12 @@ class PublicKeys:
     ----------
     program : CKKSProgram
     message : bytes
-        From a client's ``generate_keys``.
+        The evaluation keys that a client's ``generate_keys`` returned.
 
     Attributes
     ----------
     header : dict
-        Of the message.
+        The header of the message.
     context : CKKSContext
     relin_keys : seal.RelinKeys
     galois_keys : seal.GaloisKeys or None

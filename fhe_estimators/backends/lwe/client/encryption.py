@@ -79,14 +79,14 @@ class LWEClient:
         ----------
         values : tensor of float32, shape (n_tokens, n_inputs)
         norms : WeightNorms
-            Of the layer that they are for: it decides how large messages may be.
+            The norms of the layer that they are for, which decide how large messages may be.
 
         Returns
         -------
         ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
             Ciphertexts: three bytes a value.
         secrets : Secrets
-            For `decrypt`, once.
+            The secrets that `decrypt` needs, once.
 
         Raises
         ------
@@ -134,9 +134,9 @@ class LWEClient:
         ciphertexts : tensor of int8, shape (n_tokens, 3, n_outputs)
             A worker's response.
         secrets : Secrets
-            Of the upload; they are used up.
+            The secrets of the upload; they are used up.
         hint_spectra : tensor
-            From `hint_spectra`, of the same layer.
+            What `hint_spectra` returned for the same layer.
         output_scales : tensor of float32, shape (n_outputs,)
             Scales of the weights: an output is multiplied by its own.
 

@@ -34,7 +34,7 @@ def ternary_secret(key: bytes, parameters: LWEParameters) -> np.ndarray:
     key : bytes
         32 secret bytes.
     parameters : LWEParameters
-        Of the encryption.
+        The parameters of the encryption.
 
     Returns
     -------
