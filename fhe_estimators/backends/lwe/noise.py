@@ -173,12 +173,44 @@ class NoiseModel:
         return (norms.euclidean.square() * self.input_deviation**2 + self.hint_deviation**2).sqrt()
 
 
-def scales_of(values: torch.Tensor, largest_scale: float) -> torch.Tensor:
-    """``alpha`` of each token: ``largest_scale / |x|``. Shape (n_tokens,), float32.
+def lengths_of(values: torch.Tensor) -> torch.Tensor:
+    """Euclidean norms of tokens.
+
+    Parameters
+    ----------
+    values : tensor of float32, shape (n_tokens, n_features)
+        Tokens.
+
+    Returns
+    -------
+    lengths : tensor of float64, shape (n_tokens,)
+        Their norms.
+    """
+    return torch.linalg.vector_norm(values, dim=1, dtype=torch.float64)
+
+
+def scales_of(lengths: torch.Tensor, largest_scale: float) -> torch.Tensor:
+    """``alpha`` of each token: ``largest_scale / |x|``.
 
     Tokens that are zero (gradients of padding) get the largest there is, or they would come back as nothing but noise.
+
+    Parameters
+    ----------
+    lengths : tensor of float64, shape (n_tokens,)
+        Norms of the tokens.
+    largest_scale : float
+        From `NoiseModel.largest_scale`.
+
+    Returns
+    -------
+    scales : tensor of float32, shape (n_tokens,)
+        Factors.
+
+    Raises
+    ------
+    NonFiniteError
+        If a length is NaN or infinite.
     """
-    lengths = torch.linalg.vector_norm(values, dim=1, dtype=torch.float64)
     if not torch.isfinite(lengths).all():
         raise NonFiniteError(
             "Values to encrypt contain NaN or infinity: training has diverged (lower learning_rate), or the model's "

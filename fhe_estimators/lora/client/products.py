@@ -7,7 +7,7 @@ import torch
 from ...backends.lwe import LWEParameters, NoiseModel
 from ...backends.lwe.client.encryption import LWEClient
 from ...backends.lwe.hint_cache import HintCache
-from ...backends.lwe.noise import inverse_scales, scales_of
+from ...backends.lwe.noise import inverse_scales, lengths_of, scales_of
 from ..costs import Costs
 from ..model.weights import BACKWARD, FORWARD, oriented
 from .frozen_layer import FrozenLayer
@@ -67,7 +67,7 @@ class SimulatedProducts(ClearProducts):
 
     def _multiply(self, layer, direction, values, output_scales):
         norms = layer.norms[direction]
-        scales = scales_of(values, self.noise.largest_scale(norms))
+        scales = scales_of(lengths_of(values), self.noise.largest_scale(norms))
         messages = (values * scales[:, None]).round_()
         noise = torch.randn(values.shape, generator=self.generator, device=values.device)
         messages.add_(noise, alpha=self.noise.simulated_deviation(norms))

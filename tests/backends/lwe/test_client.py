@@ -8,7 +8,7 @@ import torch
 from fhe_estimators.backends.lwe import NoiseModel, WeightNorms, select_parameters
 from fhe_estimators.backends.lwe.client.encryption import LWEClient
 from fhe_estimators.backends.lwe.hint_cache import HintCache
-from fhe_estimators.backends.lwe.noise import scales_of
+from fhe_estimators.backends.lwe.noise import lengths_of, scales_of
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
 from fhe_estimators.exceptions import NonFiniteError, ProtocolError
 
@@ -132,7 +132,8 @@ def test_values_that_are_not_finite_are_not_encrypted(bad):
 
 def test_answers_of_wrong_shape_or_type():
     client, matrix, norms, hint = setting()
-    for change in (lambda a: a[:-1], lambda a: a[:, :2], lambda a: a.int(), lambda a: a.flatten()):
+    changes = [lambda a: a[:-1], lambda a: a[:, :2], lambda a: a.int(), lambda a: a.flatten()]
+    for change in (*changes, lambda a: a[..., :-1], lambda a: torch.cat([a, a], dim=2)):
         ciphertexts, secrets = client.encrypt(torch.randn(64, 96), norms)
         with pytest.raises(ProtocolError, match="response"):
             client.decrypt(change(multiply(ciphertexts, matrix)), secrets, client.hint_spectra(hint), torch.ones(80))
@@ -153,7 +154,7 @@ def test_layers_without_room_for_messages_are_refused():
 
 def test_scales_are_the_largest_allowed():
     values = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1e-30, 0.0]])
-    assert scales_of(values, 10.0).tolist() == pytest.approx([2.0, 1e30, 1e30])
+    assert scales_of(lengths_of(values), 10.0).tolist() == pytest.approx([2.0, 1e30, 1e30])
 
 
 class TestHintCache:

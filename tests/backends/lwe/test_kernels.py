@@ -56,6 +56,32 @@ def test_encryption_and_decryption_equal_the_reference(kind, name, n_tokens, n_f
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features", [1, 7, 8, 133])
+def test_lengths_of_tokens(kind, n_features):
+    values = torch.randn(5, n_features) * torch.logspace(-30, 30, 5)[:, None]
+    values[1] = 0
+    found = kernels(kind, select_parameters(5)).lengths(values)
+    torch.testing.assert_close(found, values.double().norm(dim=1), rtol=1e-14, atol=0)
+
+
+def test_spectra_of_fewer_features_are_refused():
+    """The compiled loops would read beyond them."""
+    parameters = select_parameters(64)
+    client = kernels("compiled", parameters)
+    spectra = client.spectra(torch.zeros(32, parameters.rank, 64, dtype=torch.int32))
+    secret = client.secret_spectra(ternary_secret(SECRET_KEY, parameters))
+    ciphertexts, scales = torch.zeros(64, 3, 33, dtype=torch.int8), torch.ones(64)
+    other = kernels("compiled", select_parameters(32))
+    for arguments in (
+        (client, spectra, secret, ciphertexts, torch.ones(33)),
+        (client, spectra, other.secret_spectra(ternary_secret(SECRET_KEY, other.parameters)), ciphertexts[..., :32]),
+        (client, spectra[:, :-1], secret, ciphertexts[..., :32]),
+    ):
+        with pytest.raises(ValueError, match="are not those of 3"):
+            arguments[0].decrypt(*arguments[1:4], torch.ones(33), scales)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_noise_follows_its_number_of_bits_in_the_same_process(kind, monkeypatch):
     """No constant of the noise is compiled into the loops, nor kept in their cache on disk."""
     parameters = select_parameters(2)
@@ -73,17 +99,17 @@ def test_compiled_loops_freeze_nothing_but_the_shape_of_their_own_data():
     """What numba captures from a module is fixed in its cache: only functions, types and structural integers."""
     numba = pytest.importorskip("numba")
     from fhe_estimators.backends.lwe import _limb_loops
-    from fhe_estimators.backends.lwe.client import loops, sampling_loops
+    from fhe_estimators.backends.lwe.client import loops, sampling_loops, transform_loops
 
     frozen = {
         name
-        for module in (_limb_loops, loops, sampling_loops)
+        for module in (_limb_loops, loops, sampling_loops, transform_loops)
         for function in vars(module).values()
         if isinstance(function, numba.core.dispatcher.Dispatcher)
         for name, value in inspect.getclosurevars(function.py_func).globals.items()
         if not callable(value) and not inspect.ismodule(value)
     }
-    assert frozen == {"LANES", "_STRETCH", "_CACHED_LENGTH", "_ROUNDING", "_WORDS", "_DIGITS", "_LOWEST_BITS"}
+    assert frozen == {"LANES", "WIDTH", "_STRETCH", "_ROUNDING", "_LOWEST_BITS"}
 
 
 @pytest.mark.parametrize("n_limbs", [1, 2, 3, 4])

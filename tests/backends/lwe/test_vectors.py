@@ -94,7 +94,7 @@ def test_what_a_client_makes_of_the_vectors_keys(vector, kind, monkeypatch):
     parameters, weights = parameters_of(vector), weights_of(vector)
     keys = itertools.chain([bytes.fromhex(vector[key]) for key in ("secret_key", "noise_key")])
     monkeypatch.setattr(encryption, "client_kernels", lambda parameters, device: kernels(kind, parameters))
-    monkeypatch.setattr(encryption, "scales_of", lambda values, largest: torch.ones(len(values)))
+    monkeypatch.setattr(encryption, "scales_of", lambda lengths, largest: torch.ones(len(lengths)))
     client = encryption.LWEClient(parameters, bytes.fromhex(vector["seed"]))
     monkeypatch.setattr(encryption, "new_key", lambda: next(keys))
     messages, norms = torch.tensor(vector["messages"], dtype=torch.float32), WeightNorms.of(weights)

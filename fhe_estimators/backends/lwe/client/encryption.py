@@ -99,7 +99,7 @@ class LWEClient:
         self.prepare(values.shape[1])
         assert self._public is not None
         values = values.contiguous()
-        scales = scales_of(values, self.noise.largest_scale(norms))
+        scales = scales_of(self._kernels.lengths(values), self.noise.largest_scale(norms))
         parts, spectra = [], []
         for block, block_scales in zip(*(x.split(self.parameters.ring_degree) for x in (values, scales)), strict=True):
             secret = self._kernels.secret_spectra(ternary_secret(new_key(), self.parameters))
@@ -144,14 +144,10 @@ class LWEClient:
         -------
         tensor of float32, shape (n_tokens, n_outputs)
         """
-        if (
-            ciphertexts.ndim != 3
-            or ciphertexts.shape[1] != 3
-            or len(ciphertexts) != len(secrets.scales)
-            or ciphertexts.dtype != torch.int8
-        ):
+        expected = (len(secrets.scales), 3, len(output_scales))
+        if ciphertexts.shape != expected or ciphertexts.dtype != torch.int8:
             raise ProtocolError(
-                f"A response has shape {tuple(ciphertexts.shape)}, expected ({len(secrets.scales)}, 3, n_outputs)."
+                f"A response has shape {tuple(ciphertexts.shape)} of {ciphertexts.dtype}, expected {expected} of int8."
             )
         factors = output_scales * 2.0 ** -(WORD_BITS - self.parameters.modulus_bits)
         degree = self.parameters.ring_degree

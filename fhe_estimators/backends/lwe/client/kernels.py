@@ -14,6 +14,7 @@ import torch
 
 from ....utils import optional_module
 from .._limbs import from_limbs, to_limbs
+from ..noise import lengths_of
 from ..parameters import CIPHERTEXT_BITS, NOISE_BITS, WORD_BITS, LWEParameters
 from .sampling import UNIT_VALUES, centred_binomial, n_units, noise_stream
 from .transform import NegacyclicTransform
@@ -34,6 +35,9 @@ class ClientKernels(Protocol):
 
     def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:
         """Spectra of a secret, shape (rank, ring_degree)."""
+
+    def lengths(self, values: torch.Tensor) -> torch.Tensor:
+        """Euclidean norms of rows of float32, as float64."""
 
     def encrypt(
         self, spectra: torch.Tensor, secret: torch.Tensor, noise_key: bytes, values: torch.Tensor, scales: torch.Tensor
@@ -85,6 +89,9 @@ class TorchKernels:
 
     def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:
         return self.spectra(torch.from_numpy(secret))
+
+    def lengths(self, values: torch.Tensor) -> torch.Tensor:
+        return lengths_of(values)
 
     def _masks(self, spectra: torch.Tensor, secret: torch.Tensor, n_tokens: int) -> torch.Tensor:
         products = (spectra * secret).sum(dim=1)
@@ -150,18 +157,23 @@ class CompiledKernels:
         spectra = self.transform.spectrum(torch.from_numpy(secret))[..., self._order]
         return torch.view_as_real(spectra.contiguous())
 
+    def lengths(self, values: torch.Tensor) -> torch.Tensor:
+        lengths = torch.empty(len(values), dtype=torch.float64)
+        self.loops.measure_lengths(values.numpy(), lengths.numpy())
+        return lengths
+
     def encrypt(self, spectra, secret, noise_key, values, scales):
         n_tokens, n_features = values.shape
         ciphertexts = torch.empty((n_tokens, 3, n_features), dtype=torch.int8)
         ones = self._ones(noise_key, values.numel()).reshape(values.shape)
-        masking, shift = self._masking(spectra, secret), self.parameters.shift_bits
+        masking, shift = self._masking(spectra, secret, n_features), self.parameters.shift_bits
         self.loops.encrypt(*masking, ones, NOISE_BITS // 2, values.numpy(), scales.numpy(), shift, ciphertexts.numpy())
         return ciphertexts
 
     def decrypt(self, spectra, secret, ciphertexts, factors, scales):
         n_tokens, _, n_features = ciphertexts.shape
         values = torch.empty((n_tokens, n_features), dtype=torch.float32)
-        masking = self._masking(spectra, secret)
+        masking = self._masking(spectra, secret, n_features)
         self.loops.decrypt(*masking, ciphertexts.numpy(), factors.numpy(), scales.numpy(), values.numpy())
         return values
 
@@ -171,7 +183,8 @@ class CompiledKernels:
 
         def sample(start: int) -> None:
             piece = ones[start : start + _NOISE_UNITS]
-            self.loops.count_ones(noise_stream(key, start, start + len(piece), NOISE_BITS), piece)
+            bits = noise_stream(key, start, start + len(piece), NOISE_BITS)
+            self.loops.count_ones(bits.reshape(-1), NOISE_BITS, piece.reshape(-1))
 
         starts = range(0, len(ones), _NOISE_UNITS)
         if len(starts) == 1:
@@ -181,8 +194,16 @@ class CompiledKernels:
                 list(pool.map(sample, starts))
         return ones.reshape(-1).view(np.uint8)[:n_values]
 
-    def _masking(self, spectra: torch.Tensor, secret: torch.Tensor) -> tuple[np.ndarray, ...]:
-        return spectra.numpy(), secret.numpy(), *self._constants
+    def _masking(self, spectra: torch.Tensor, secret: torch.Tensor, n_features: int) -> tuple[np.ndarray, ...]:
+        # The loops read as many spectra as there are features, and check nothing themselves.
+        lanes, half = self.loops.LANES, self.parameters.ring_degree // 2
+        shape = (self.parameters.rank, half, 2, lanes)
+        if len(spectra) * lanes < n_features or spectra.shape[1:] != shape or secret.shape != shape[:-1]:
+            raise ValueError(
+                f"Spectra of shape {tuple(spectra.shape)}, with a secret of shape {tuple(secret.shape)}, are not those "
+                f"of {n_features} features."
+            )
+        return spectra.numpy().reshape(-1), secret.numpy(), *self._constants
 
 
 def _bit_reversed(length: int) -> np.ndarray:
@@ -193,11 +214,13 @@ def _bit_reversed(length: int) -> np.ndarray:
 
 
 def _twiddles(half: int) -> np.ndarray:
-    """Roots of unity of the stage with butterflies of span n, from row 2n on."""
-    twiddles = np.zeros((2 * half, 2))
-    span = 1
-    while span < half:
-        angles = np.pi * np.arange(span) / span
-        twiddles[2 * span : 3 * span] = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-        span *= 2
-    return twiddles
+    """Roots of unity of pairs of stages, a row for each butterfly: real and imaginary part of w, its square and cube.
+
+    The pairs follow one another as they are used: spans of 1, 4, 16, ... or, after a single stage, of 2, 8, 32, ...
+    """
+    n_stages = half.bit_length() - 1
+    pairs = [np.empty((0, 6))]
+    for stage in range(n_stages % 2, n_stages, 2):
+        powers = np.exp(1j * np.pi / (2 << stage) * np.outer(np.arange(1 << stage), [1, 2, 3]))
+        pairs.append(powers.view(np.float64))
+    return np.concatenate(pairs)

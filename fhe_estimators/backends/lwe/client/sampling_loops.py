@@ -1,4 +1,4 @@
-"""Compiled loops of the noise: bit-sliced, 64 values in a machine word, several words in a vector (CPU; needs numba).
+"""Compiled loops of the noise: bit-sliced, 64 values in a machine word and eight words in a vector (needs numba).
 
 Nothing here depends on data: every value takes the same instructions, and no memory is addressed by it.
 """
@@ -9,11 +9,8 @@ import numpy as np
 from numba import njit
 
 from .._limb_loops import LOOP_OPTIONS
+from .vectors import WIDTH, fill, load, store
 
-#: Words of a row, which are added side by side.
-_WORDS = 8
-#: Binary digits of the counts.
-_DIGITS = 6
 _LOWEST_BITS = 0x0101010101010101
 
 
@@ -25,43 +22,52 @@ def _add(a, b, c):
 
 
 @njit(**LOOP_OPTIONS)
-def _count(rows, digits):
-    """Binary digits of the number of ones in each bit position of rows, seven rows at a time."""
-    digits[:] = 0
-    for start in range(0, len(rows), 7):
-        seven = rows[start : start + 7]
-        for w in range(_WORDS):
-            sum0, carry0 = _add(seven[0, w], seven[1, w], seven[2, w])
-            sum1, carry1 = _add(seven[3, w], seven[4, w], seven[5, w])
-            ones, carry2 = _add(sum0, sum1, seven[6, w])
-            twos, fours = _add(carry0, carry1, carry2)
-            digits[0, w], carry = digits[0, w] ^ ones, digits[0, w] & ones
-            digits[1, w], carry = _add(digits[1, w], twos, carry)
-            digits[2, w], carry = _add(digits[2, w], fours, carry)
-            digits[3, w], carry = digits[3, w] ^ carry, digits[3, w] & carry
-            digits[4, w], carry = digits[4, w] ^ carry, digits[4, w] & carry
-            digits[5, w] ^= carry
+def _count_seven(bits, start):
+    """Binary digits of the number of ones in seven rows."""
+    sum0, carry0 = _add(load(bits, start), load(bits, start + WIDTH), load(bits, start + 2 * WIDTH))
+    sum1, carry1 = _add(load(bits, start + 3 * WIDTH), load(bits, start + 4 * WIDTH), load(bits, start + 5 * WIDTH))
+    ones, carry2 = _add(sum0, sum1, load(bits, start + 6 * WIDTH))
+    twos, fours = _add(carry0, carry1, carry2)
+    return ones, twos, fours
 
 
 @njit(**LOOP_OPTIONS)
-def count_ones(bits, ones):
+def _count(bits, first, stop):
+    """Binary digits of the number of ones in each bit position of rows, seven rows at a time."""
+    digit0 = digit1 = digit2 = digit3 = digit4 = digit5 = fill(np.uint64(0))
+    for start in range(first, stop, 7 * WIDTH):
+        ones, twos, fours = _count_seven(bits, start)
+        digit0, carry = digit0 ^ ones, digit0 & ones
+        digit1, carry = _add(digit1, twos, carry)
+        digit2, carry = _add(digit2, fours, carry)
+        digit3, carry = digit3 ^ carry, digit3 & carry
+        digit4, carry = digit4 ^ carry, digit4 & carry
+        digit5 = digit5 ^ carry
+    return digit0, digit1, digit2, digit3, digit4, digit5
+
+
+@njit(**LOOP_OPTIONS)
+def count_ones(bits, n_bits, ones):
     """Number of ones that make each value of noise; see `sampling.UNIT_VALUES` for which bits those are.
 
     Parameters
     ----------
-    bits : ndarray of uint64, shape (n_units, n_bits, 8)
-        Uniform; ``n_bits`` is a multiple of seven below 64.
-    ones : ndarray of uint64, shape (n_units, 8, 8)
+    bits : ndarray of uint64, shape (n_units * n_bits * 8,)
+        Uniform.
+    n_bits : int
+        Rows of a unit, a multiple of seven below 64.
+    ones : ndarray of uint64, shape (n_units * 64,)
         The result, a byte a value.
     """
-    digits = np.empty((_DIGITS, _WORDS), dtype=np.uint64)
-    mask = np.uint64(_LOWEST_BITS)
-    for unit in range(len(bits)):
-        _count(bits[unit], digits)
+    mask = fill(np.uint64(_LOWEST_BITS))
+    one, two, three = fill(np.uint64(1)), fill(np.uint64(2)), fill(np.uint64(3))
+    four, five = fill(np.uint64(4)), fill(np.uint64(5))
+    row = n_bits * WIDTH
+    for unit in range(len(ones) // (8 * WIDTH)):
+        digit0, digit1, digit2, digit3, digit4, digit5 = _count(bits, unit * row, (unit + 1) * row)
         for k in range(8):
-            position = np.uint64(k)
-            for w in range(_WORDS):
-                count = (digits[0, w] >> position) & mask
-                for digit in range(1, _DIGITS):
-                    count |= ((digits[digit, w] >> position) & mask) << np.uint64(digit)
-                ones[unit, k, w] = count
+            position = fill(np.uint64(k))
+            low = ((digit0 >> position) & mask) | (((digit1 >> position) & mask) << one)
+            middle = (((digit2 >> position) & mask) << two) | (((digit3 >> position) & mask) << three)
+            high = (((digit4 >> position) & mask) << four) | (((digit5 >> position) & mask) << five)
+            store(ones, (8 * unit + k) * WIDTH, low | middle | high)
