@@ -135,3 +135,12 @@ def test_damaged_messages_are_refused(deployment, name):
             client.decrypt_predict(
                 message["response"] if name == "response" else server.run(message["request"], message["keys"])
             )
+
+
+def test_servers_that_rerandomize(deployment):
+    folder, client, clf, X, _ = deployment
+    server = FHEServer.load(folder / "server.fhe", rerandomize=True)
+    request = client.encrypt(X[:20])
+    responses = [server.run(request, client.evaluation_keys) for _ in range(2)]
+    assert responses[0] != responses[1]
+    np.testing.assert_array_equal(client.decrypt_scores(responses[0], request), clf.decision_function(X[:20]))

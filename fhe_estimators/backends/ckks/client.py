@@ -49,19 +49,22 @@ class CKKSClient(SessionClient):
         self.constants = spec.metadata["constants"]
 
     def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
-        """Evaluation keys: relinearization keys and, if needed, Galois keys."""
+        """Evaluation keys: relinearization keys, Galois keys if needed, and the public key to re-randomize with."""
         generator = seal.KeyGenerator(self.context.seal_context)
         with SealFile() as file:
             relin = file.dump(generator.create_relin_keys())
             galois = file.dump(generator.create_galois_keys(self.galois_elements)) if self.galois_elements else b""
-        return generator.secret_key(), [relin, galois]
+            public_key = seal.PublicKey()
+            generator.create_public_key(public_key)  # Python's SEAL cannot save the seeded form, half the size
+            public = file.dump(public_key)
+        return generator.secret_key(), [relin, galois, public]
 
     def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
         with SealFile(secret=True) as file:
             return [file.dump(secret), *evaluation_keys]
 
     def _load_keys(self, blobs: Sequence[memoryview]) -> tuple[seal.SecretKey, Sequence[Blob]]:
-        if len(blobs) != 3:
+        if len(blobs) != 4:
             raise ProtocolError("The client_keys are malformed.")
         with SealFile(secret=True) as file:
             secret = file.load(seal.SecretKey(), self.context, blobs[0], "secret key")

@@ -14,6 +14,7 @@ from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantize
 from .._base import ClientSpec, Program
 from ..messages import program_digest
 from .circuit.comparisons import ComparisonTable, comparisons_of_ensemble
+from .circuit.flooding import flooding_bits
 from .circuit.inputs import FACTOR, TERM
 from .circuit.levels import Schedule, schedule
 from .circuit.merged_trees import imaginary_bounds
@@ -21,7 +22,7 @@ from .circuit.noise import circuit_noise
 from .circuit.packing import PackingPlan, server_automorphisms
 from .circuit.slots import rows_per_batch
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
-from .sizes import galois_key_bytes, public_ciphertext_bytes, relin_key_bytes, seeded_ciphertext_bytes
+from .sizes import galois_key_bytes, public_ciphertext_bytes, public_key_bytes, relin_key_bytes, seeded_ciphertext_bytes
 
 #: Trees that need more comparisons in a row are of no use under encryption.
 _MAX_DEPTH = 100
@@ -187,9 +188,11 @@ class CKKSProgram(Program):
             "download_bytes": self.schedule.n_responses * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": rows_per_batch(p.n_slots, p.expansion_log2),
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
-            "evaluation_key_bytes": relin_key_bytes(p) + len(self.galois_elements) * galois_key_bytes(p),
+            "evaluation_key_bytes": relin_key_bytes(p)
+            + len(self.galois_elements) * galois_key_bytes(p)
+            + public_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns,
-            "can_rerandomize": False,
-            "flooding_bits": 0.0,
+            "can_rerandomize": True,
+            "flooding_bits": flooding_bits(self.predicted_error_std(), p.poly_modulus_degree),
         }

@@ -30,5 +30,10 @@ def relin_key_bytes(parameters: CKKSParameters) -> int:
     return len(parameters.coeff_modulus_bits[:-1]) * (per_digit + _HEADER_BYTES)
 
 
+def public_key_bytes(parameters: CKKSParameters) -> int:
+    """An encryption of zero over all primes: two polynomials."""
+    return 2 * (_polynomial_bytes(parameters, parameters.coeff_modulus_bits) + _HEADER_BYTES)
+
+
 #: A Galois key has the form of a relinearization key.
 galois_key_bytes = relin_key_bytes

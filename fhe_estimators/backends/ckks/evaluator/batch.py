@@ -18,6 +18,7 @@ from .arithmetic import CircuitEvaluator
 from .bits import EncryptedBit, EncryptedBits
 from .digits import compose_bits
 from .evaluation_keys import PublicKeys
+from .rerandomization import Rerandomizer
 from .unpacking import Unpacker
 
 
@@ -52,7 +53,9 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
     return batches
 
 
-def evaluate_batch(program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, verbose: int = 0) -> list[bytes]:
+def evaluate_batch(
+    program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, *, rerandomize: bool = False, verbose: int = 0
+) -> list[bytes]:
     """Encrypted leaf sums of one batch: a blob for each score that is not constant.
 
     With pairs they are twice as large, and without imaginary parts.
@@ -63,6 +66,8 @@ def evaluate_batch(program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch
         bits = EncryptedBits(context, compose_bits(context, plan, program.comparisons, inputs, keys.relin_keys))
         circuit = CircuitEvaluator(keys, plan, bits)
         responses = circuit.evaluate(clear_imaginary=program.packing.uses_pairs, verbose=verbose)
+        if rerandomize:
+            Rerandomizer(program, keys).apply(responses, batch.expansion_log2)
         return [file.dump(response) for response in responses]
 
 

@@ -28,12 +28,14 @@ class PublicKeys:
     relin_keys : seal.RelinKeys
     galois_keys : seal.GaloisKeys or None
         Only where the program needs them.
+    public_key : seal.PublicKey
+        For encryptions of zero.
     """
 
     def __init__(self, program: CKKSProgram, message: bytes):
         self.header, blobs = unpack_message("evaluation_keys", message)
         check_identity("evaluation_keys", self.header, program_id=program.program_id)
-        if len(blobs) != 2:
+        if len(blobs) != 3:
             raise ProtocolError("The evaluation_keys are malformed.")
         self.context = CKKSContext(program.parameters)
         with SealFile() as file:
@@ -41,3 +43,4 @@ class PublicKeys:
             self.galois_keys = None
             if program.galois_elements:
                 self.galois_keys = file.load(seal.GaloisKeys(), self.context, blobs[1], "Galois keys")
+            self.public_key = file.load(seal.PublicKey(), self.context, blobs[2], "public key")

@@ -50,12 +50,12 @@ class CKKSEvaluator(Evaluator):
 
     def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: PublicKeys) -> list[list[bytes]]:
         if len(batches) == 1:
-            return [evaluate_batch(self.program, keys, batches[0], verbose=self.verbose)]
+            return [evaluate_batch(self.program, keys, batches[0], rerandomize=self.rerandomize, verbose=self.verbose)]
         if self.n_jobs in (None, 1):
-            responses = (evaluate_batch(self.program, keys, batch) for batch in batches)
+            responses = (evaluate_batch(self.program, keys, batch, rerandomize=self.rerandomize) for batch in batches)
         else:
             responses = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-                delayed(_evaluate_in_worker)(self.program, message, batch) for batch in batches
+                delayed(_evaluate_in_worker)(self.program, message, batch, self.rerandomize) for batch in batches
             )
         return list(progress_bar(responses, description="evaluate", verbose=self.verbose, total=len(batches)))
 
@@ -73,9 +73,11 @@ class CKKSEvaluator(Evaluator):
 _worker: CKKSEvaluator | None = None
 
 
-def _evaluate_in_worker(program: CKKSProgram, evaluation_keys: bytes, batch: EncryptedBatch) -> list[bytes]:
+def _evaluate_in_worker(
+    program: CKKSProgram, evaluation_keys: bytes, batch: EncryptedBatch, rerandomize: bool
+) -> list[bytes]:
     """Run by joblib's processes, each of which parses a client's keys once."""
     global _worker
     if _worker is None or _worker.program.program_id != program.program_id:
         _worker = CKKSEvaluator(program)
-    return evaluate_batch(_worker.program, _worker._parse_keys(evaluation_keys), batch)
+    return evaluate_batch(_worker.program, _worker._parse_keys(evaluation_keys), batch, rerandomize=rerandomize)
