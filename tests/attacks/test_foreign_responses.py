@@ -31,11 +31,11 @@ def test_three_rows_asked_four_rows_answered(target):
         target.client.decrypt(response_to(request, blobs_of(of_four)))
 
 
-def test_four_rows_asked_three_rows_answered(target):
-    of_three = target.server.run(target.ask(3), target.keys)
-    request = target.ask(4)
+def test_six_rows_asked_five_rows_answered(target):
+    of_five = target.server.run(target.ask(5), target.keys)
+    request = target.ask(6)
     with pytest.raises((ProtocolError, DecryptionError)):
-        target.client.decrypt(response_to(request, blobs_of(of_three)))
+        target.client.decrypt(response_to(request, blobs_of(of_five)))
 
 
 def test_an_earlier_response_to_the_same_rows_is_no_answer(target):

@@ -113,7 +113,10 @@ class BFVClient(SessionClient):
         for start in range(0, n_rows, layout.n_samples):
             rows = slice(start, min(start + layout.n_samples, n_rows))
             for score, digit in outputs:
-                digits[rows, score, digit] = self._sums(decryptor, next(rest), layout)[: rows.stop - start]
+                sums = self._sums(decryptor, next(rest), layout)
+                digits[rows, score, digit] = sums[: rows.stop - start]
+                if not np.array_equal(sums, np.resize(digits[rows, score, digit], len(sums))):
+                    raise DecryptionError(_NO_SUM)  # copies of a row have different scores
             if metadata["n_leaves"] and (self._sums(decryptor, next(rest), layout) != 1).any():
                 raise DecryptionError(_NO_SUM)
         digits[digits > PLAIN_MODULUS // 2] -= PLAIN_MODULUS

@@ -99,12 +99,12 @@ class Layout:
         return np.asarray(share) * self.n_diagonals % self.n_in
 
     def spread(self, bits: np.ndarray) -> np.ndarray:
-        """Slots of the bits of samples.
+        """Slots of the bits of samples. They are repeated until all places are taken: the client knows them all.
 
         Parameters
         ----------
         bits : ndarray of shape (n_rows, n_bits), bool
-            The bits of up to ``n_samples`` samples.
+            The bits of 1 to ``n_samples`` samples.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class Layout:
             0 where nothing lies.
         """
         padded = np.zeros((self.n_samples, self.n_in), dtype=np.int64)
-        padded[: len(bits), : bits.shape[1]] = bits
+        padded[:, : bits.shape[1]] = np.resize(bits, (self.n_samples, bits.shape[1]))
         lanes = np.arange(self.n_lanes)
         sample, share = lanes // (self.n_segments * self.n_shares), lanes % self.n_shares
         positions = np.arange(self.n_in)

@@ -60,6 +60,15 @@ def evaluate_batch(
 
     With pairs they are twice as large, and without imaginary parts.
     """
+    try:
+        return _evaluate_batch(program, keys, batch, rerandomize=rerandomize, verbose=verbose)
+    except RuntimeError as error:  # SEAL refuses results that hide nothing, which encryptions do not lead to
+        raise ProtocolError(f"The request holds what a client does not encrypt: {error}.") from error
+
+
+def _evaluate_batch(
+    program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, *, rerandomize: bool, verbose: int
+) -> list[bytes]:
     plan, context = program.schedule, keys.context
     with SealFile() as file:
         inputs = _load_inputs(file, program, keys, batch)
