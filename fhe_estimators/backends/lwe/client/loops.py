@@ -13,7 +13,7 @@ from .sampling_loops import count_ones
 from .transform_loops import LANES, compute_masks
 from .vectors import WIDTH, fill, load, store
 
-__all__ = ["LANES", "count_ones", "decrypt", "encrypt", "measure_lengths"]
+__all__ = ["LANES", "compute_masks", "count_ones", "decrypt", "encrypt", "measure_lengths"]
 
 #: Features that one thread works on at a time; a multiple of `LANES`.
 _STRETCH = 96
