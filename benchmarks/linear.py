@@ -21,10 +21,10 @@ from fhe_estimators.backends.lwe.client.verification import ProductCheck
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
 from fhe_estimators.quantizers.linear import LINEAR_QUANTIZERS
 
-from ._report import aligned, describe_machine, machine, markdown, size
+from ._report import aligned, describe_machine, describe_products, machine, markdown, size
 from .peers import run_peer
 
-SHAPES = ((1024, 2048, 2048), (1024, 2048, 8192))
+SHAPES = ((1024, 576, 576), (1024, 576, 1536), (1024, 2048, 2048), (1024, 2048, 8192))
 CUDA_SHAPES = ((2048, 2048, 8192), (8192, 2048, 8192))
 
 
@@ -222,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.linear", description=__doc__.partition("\n")[0])
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-errors", action="store_true", help="leave out the errors on SmolLM2's activations")
     parser.add_argument("--peer", action="store_true", help="run concrete-ml-extensions too (makes an environment)")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -234,12 +235,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for parameters in ("fast", "precise")
     ]
     print(table(LAYER_HEADER, [layer_row(result) for result in layers]))
-    print("\nRelative error of encrypted layers on real activations, beside 8-bit dynamic quantization:\n")
-    print(table(ERROR_HEADER, measure_errors()))
+    if not options.no_errors:
+        print("\nRelative error of encrypted layers on real activations, beside 8-bit dynamic quantization:\n")
+        print(table(ERROR_HEADER, measure_errors()))
     if options.peer:
         print()
         print(table(PEER_HEADER, measure_peer(options.repeat)))
-    print(f"\nMedians of {options.repeat} runs. {describe_machine()}")
+    print(f"\nMedians of {options.repeat} runs, {describe_products(options.device)}. {describe_machine()}")
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "layers": layers}, indent=1) + "\n")
     return 0

@@ -19,7 +19,7 @@ from fhe_estimators import HELoRAFineTuner
 
 from ._float32_lora import fine_tuner
 from ._isolation import isolated
-from ._report import aligned, describe_machine, machine, markdown, size
+from ._report import aligned, describe_machine, describe_products, machine, markdown, size
 from ._worker_apart import smollm2_apart
 
 WORKER_APART = "execute, worker in another process"
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         header, rows, results = llama_table(64, options.steps or 3)
     print((markdown if options.markdown else aligned)(header, rows))
-    print(f"\n{describe_machine()}")
+    print(f"\n{describe_machine()}, {describe_products()}")
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
     return 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from ._float32_lora import fine_tuner
 from ._isolation import isolated
-from ._report import aligned, describe_machine, machine, markdown
+from ._report import aligned, describe_machine, describe_products, machine, markdown
 
 Table = tuple[list[str], list[list[str]], list[dict[str, Any]]]
 
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         header, rows, results = quantizer_table(options.steps)
     print((markdown if options.markdown else aligned)(header, rows))
-    print(f"\n{describe_machine()}")
+    print(f"\n{describe_machine()}, {describe_products()}")
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
     return 0

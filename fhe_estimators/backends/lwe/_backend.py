@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._product_choice import AUTO, check_product
 from .hint_cache import DEFAULT_MEMORY_BYTES, HintCache
 from .parameters import LWEParameters, select_parameters
+from .product_choice import AUTO, check_product
 
 
 @dataclass(frozen=True)

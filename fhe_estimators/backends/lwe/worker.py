@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ._product_choice import choose_product
 from ._randomness import public_matrix
 from .parameters import LWEParameters
+from .product_choice import choose_product
 
 #: Columns of the public matrix that are multiplied at a time.
 _HINT_CHUNK = 512

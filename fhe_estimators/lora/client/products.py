@@ -13,6 +13,9 @@ from ..model.weights import BACKWARD, FORWARD, oriented
 from .frozen_layer import FrozenLayer
 from .pool import WorkerPool
 
+#: Weights that are converted to float32 at a time: 16 MiB, which allocators keep for the next time.
+_CONVERTED_WEIGHTS = 1 << 22
+
 
 class _QuantizedProducts:
     """What the three have in common: scales, limbs, quantized inputs."""
@@ -42,8 +45,18 @@ class ClearProducts(_QuantizedProducts):
                 f'Layer {layer.name} is held by workers only; use fhe="execute" (fhe="disable" and "simulate" need the '
                 "weights on the client)."
             )
-        matrix = oriented(layer.weights, direction).to(values.device, torch.float32)
-        return (values @ matrix) * output_scales
+        return _float_product(values, oriented(layer.weights, direction).to(values.device)) * output_scales
+
+
+def _float_product(values: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Times a matrix of int8, which is never whole in float32.
+
+    Memory for a large one is fresh at every product, and for few tokens making its pages takes five times as long as
+    multiplying.
+    """
+    parts = matrix.split(max(1, _CONVERTED_WEIGHTS // len(matrix)), dim=1)
+    products = [values @ part.to(torch.float32) for part in parts]
+    return products[0] if len(products) == 1 else torch.cat(products, dim=1)
 
 
 class SimulatedProducts(ClearProducts):

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from fhe_estimators.backends.lwe import LWEBackend, select_parameters
-from fhe_estimators.backends.lwe import _product_choice as choice
+from fhe_estimators.backends.lwe import product_choice as choice
 from fhe_estimators.backends.lwe._limbs import to_limbs
-from fhe_estimators.backends.lwe._products import PRODUCTS, ExactProduct
 from fhe_estimators.backends.lwe._randomness import public_matrix
+from fhe_estimators.backends.lwe.products import PRODUCTS, ExactProduct
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
 
 from .kernels import integers
@@ -218,7 +218,7 @@ def test_products_and_kernels_on_a_plain_processor():
 
 CHOICE_SCRIPT = """
 import time, torch
-from fhe_estimators.backends.lwe._product_choice import choose_product
+from fhe_estimators.backends.lwe.product_choice import choose_product
 from fhe_estimators.backends.lwe.worker import multiply
 
 assert torch.backends.cpu.get_cpu_capability() == "AVX2", torch.backends.cpu.get_cpu_capability()

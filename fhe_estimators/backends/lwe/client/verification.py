@@ -16,9 +16,9 @@ import torch
 
 from ....exceptions import ProtocolError
 from .._limbs import to_limbs
-from .._product_choice import choose_product
 from .._randomness import Keystream, new_key, public_matrix
 from ..parameters import CIPHERTEXT_BITS, KEY_BYTES, WORD_BITS, LWEParameters
+from ..product_choice import choose_product
 
 DEFAULT_VERIFY_BITS = 40
 #: A wrong response that passes once in a million is the least that is worth the name of a check.

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 
 from ._limbs import from_limbs
-from ._products import PRODUCTS, ExactProduct
+from .products import PRODUCTS, ExactProduct
 
 #: Names a product for all of a process, over what is measured.
 PRODUCT_VARIABLE = "FHE_ESTIMATORS_PRODUCT"

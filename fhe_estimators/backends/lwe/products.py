@@ -1,4 +1,4 @@
-"""Integers times matrices of int8, exact modulo 2^32, in several ways; `_product_choice` measures which is fastest.
+"""Integers times matrices of int8, exact modulo 2^32, in several ways; `product_choice` measures which is fastest.
 
 Used by workers (weights times ciphertexts, hints) and by clients (checks of a worker's responses); no secrets here.
 """
