@@ -6,8 +6,9 @@ import torch
 from fhe_estimators.backends.lwe import select_parameters
 from fhe_estimators.backends.lwe.client.encryption import LWEClient
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
+from fhe_estimators.lora.client import products
 from fhe_estimators.lora.client.frozen_layer import FrozenLayer
-from fhe_estimators.lora.client.products import SimulatedProducts
+from fhe_estimators.lora.client.products import ClearProducts, SimulatedProducts
 from fhe_estimators.lora.model.weights import BACKWARD, FORWARD, oriented
 from fhe_estimators.quantizers.linear import resolve_linear_quantizer
 
@@ -67,3 +68,14 @@ def test_tokens_of_zeros_get_no_noise():
     values[1] = 1
     found = products._multiply(layer, FORWARD, values, layer.scales)
     assert not found[[0, 2, 3]].any() and found[1].all()
+
+
+@pytest.mark.parametrize("direction", [FORWARD, BACKWARD])
+@pytest.mark.parametrize("n_weights", [1, 200, 1000])
+def test_weights_are_converted_in_parts(direction, n_weights, monkeypatch):
+    monkeypatch.setattr(products, "_CONVERTED_WEIGHTS", n_weights)
+    layer = layer_of("int8")
+    matrix = oriented(layer.weights, direction)
+    values = torch.randint(-100, 100, (3, len(matrix))).float()  # sums of integers are exact, whatever their order
+    found = ClearProducts()._multiply(layer, direction, values, torch.ones(matrix.shape[1]))
+    assert torch.equal(found, values @ matrix.float())
