@@ -42,6 +42,7 @@ REASONS = {
     "takes a second a row": "the tfhe engine evaluates rows one by one: many are no other case than a few",
     "spreads a row over the cores instead": "the tfhe engine has no batches of rows",
     "no CUDA device": "the same products are tested on the CPU",
+    "PyTorch's products of int8 saturate on this processor": "they are refused there, which is tested",
     "the package that carries the model cannot be fetched": "the tests need no network",
     "SCIPY_ARRAY_API is not set": "estimators take NumPy arrays, not those of other libraries",
     r"FHE\w+ does not have a decision_function method": "scikit-learn's check is for classifiers that have one",

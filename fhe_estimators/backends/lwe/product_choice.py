@@ -1,7 +1,8 @@
 """Which exact product a device computes fastest: measured once a process, or pinned.
 
 What a processor's name or its flags promise, its libraries may not keep: PyTorch's product of int8 is a plain loop,
-fifty times slower than float32, where a library it calls has no code for the processor. So the products are timed.
+fifty times slower than float32, where a library it calls has no code for the processor, and a library may have code
+whose 16-bit intermediate sums saturate. So the products are timed, after they were held against exact ones.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ _FEW_ROWS = 16
 #: not timed at the second one, for which a plain loop would take tenths of a second.
 SHAPES = {True: ((2, 512, 256), (2, 1024, 1024)), False: ((32, 512, 64), (192, 1024, 512))}
 _MUCH_SLOWER = 8.0
-#: One more than an exact block of float32, and more than a vector of int16.
-_EXACT_SHAPE = (3, 1025, 17)
-_RUNS = 3
+#: Shapes at which results are compared: libraries have other code for few rows than for many.
+_EXACT_SHAPES = ((4, 1025, 17), (64, 576, 128))
+_RUNS = 5
 
 _chosen: dict[tuple[torch.device, bool], ExactProduct] = {}
+_exact: dict[tuple[torch.device, str], bool] = {}
 _lock = threading.Lock()
 
 
@@ -53,10 +55,12 @@ def choose_product(device: torch.device, n_rows: int, product: str = AUTO) -> Ex
     if product == AUTO:
         product = os.environ.get(PRODUCT_VARIABLE) or AUTO
     if check_product(product) != AUTO:
-        pinned = PRODUCTS[product]
-        if not pinned.available(device):
-            raise ValueError(f"product={product!r} is not available on {device}: it needs numba, and a CPU.")
-        return pinned
+        if not is_exact(PRODUCTS[product], device):
+            raise ValueError(
+                f"product={product!r} cannot be used on {device}: the device or a library lacks it, or gets it wrong. "
+                f"Use product={AUTO!r}."
+            )
+        return PRODUCTS[product]
     key = device, n_rows < _FEW_ROWS
     with _lock:
         if key not in _chosen:
@@ -80,17 +84,22 @@ def measure_products(device: torch.device, few_rows: bool) -> ExactProduct:
 
 
 def is_exact(product: ExactProduct, device: torch.device) -> bool:
-    """Whether a device can do a product, and gets the largest values right."""
-    if not product.available(device):
-        return False
-    ciphertexts, matrix = _operands(torch.device("cpu"), *_EXACT_SHAPE)
-    ciphertexts[0], matrix[:, 0] = -128, -128
-    expected = from_limbs(ciphertexts) @ matrix.to(torch.int64)
+    """Whether a device can do a product and gets it right, the largest values included; tried once."""
+    key = device, product.name
+    if key not in _exact:
+        _exact[key] = product.available(device) and all(_right(product, device, shape) for shape in _EXACT_SHAPES)
+    return _exact[key]
+
+
+def _right(product: ExactProduct, device: torch.device, shape: tuple[int, int, int]) -> bool:
+    ciphertexts, matrix = _operands(torch.device("cpu"), *shape)
+    ciphertexts[:2], matrix[:, :2] = torch.tensor([-128, 127]).reshape(2, 1, 1), torch.tensor([-128, 127])
+    expected = from_limbs(ciphertexts).to(torch.float64) @ matrix.to(torch.float64)  # sums are far below 2^53
     try:
         found = product.of_ciphertexts(ciphertexts.to(device), matrix.to(device))
     except (RuntimeError, TypeError):  # an operation or a type that the device does not have
         return False
-    return torch.equal(found.cpu(), expected.to(torch.int32))
+    return torch.equal(found.cpu(), expected.to(torch.int64).to(torch.int32))
 
 
 def _operands(device: torch.device, n_rows: int, n_inner: int, n_columns: int) -> tuple[torch.Tensor, torch.Tensor]:
