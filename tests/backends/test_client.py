@@ -11,7 +11,13 @@ from fhe_estimators.backends.clear.client import ClearClient
 from fhe_estimators.backends.client import RequestLog, RequestRecord
 from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.ensembles import sum_leaves
-from fhe_estimators.exceptions import DecryptionError, KeysMissingError, KeysRetiredError, RequestMismatchError
+from fhe_estimators.exceptions import (
+    DecryptionError,
+    KeyMismatchError,
+    KeysMissingError,
+    KeysRetiredError,
+    RequestMismatchError,
+)
 from fhe_estimators.quantizers import ThresholdQuantizer
 from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 
@@ -120,3 +126,25 @@ def test_only_one_of_two_racing_responses_is_claimed():
 def test_secrets_do_not_show(client):
     keys = client._require_keys()
     assert "mac_key" not in repr(keys) and repr(keys.mac_key) not in repr(keys)
+
+
+def test_every_session_has_secrets_of_its_own(client):
+    """Identifiers of keys, and the keys of authentication codes."""
+    seen = []
+    for _ in range(2):
+        client.generate_keys()
+        header, (mac_key, *_) = unpack_message("client_keys", client.export_keys())
+        seen += [header["key_id"], bytes(mac_key).hex()]
+    assert len(set(seen)) == 4
+    assert all(len(set(text)) > 4 for text in seen)
+
+
+def test_ciphertexts_cut_elsewhere_are_another_request(client):
+    request = client.encrypt(CODES)
+    response = SERVER.run(request, client.evaluation_keys)
+    header, (blob,) = unpack_message("request", request)
+    later = ClearClient(PROGRAM.client_spec)  # has no records of its own
+    later.import_keys(client.export_keys())
+    np.testing.assert_array_equal(later.decrypt(response, request), EXPECTED)
+    with pytest.raises(KeyMismatchError, match="not made by a client with these keys"):
+        later.decrypt(response, pack_message("request", header, [blob[:8], blob[8:]]))

@@ -11,6 +11,7 @@ from fhe_estimators import FHEClassifier, FHERegressor
 from fhe_estimators.ensembles import ensemble_from_model
 from fhe_estimators.estimators import _import_check
 from fhe_estimators.exceptions import UnsupportedModelError
+from tests.random_trees import random_ensemble
 
 
 class MedianForest(RandomForestRegressor):
@@ -116,3 +117,14 @@ def test_samples_of_the_user_are_compared_as_well(monkeypatch):
     )
     with pytest.raises(UnsupportedModelError, match="row 0 of X"):
         FHEClassifier.from_fitted(model, X)
+
+
+@pytest.mark.parametrize("allow_nan", [True, False])
+def test_samples_lie_around_thresholds(allow_nan):
+    ensemble = random_ensemble(np.random.default_rng(0), allow_nan=allow_nan)
+    samples = _import_check.samples_around_thresholds(ensemble)
+    assert np.isnan(samples).any() == allow_nan
+    for feature in range(ensemble.n_features):
+        thresholds = np.unique(ensemble.threshold[(ensemble.feature == feature) & ~ensemble.is_leaf])
+        for wanted in (thresholds, np.nextafter(thresholds, -np.inf), np.nextafter(thresholds, np.inf)):
+            assert np.isin(wanted, samples[:, feature]).all()

@@ -88,6 +88,14 @@ def test_gradient_accumulation_equals_a_larger_batch(llama, sequences):
     np.testing.assert_allclose(losses(small), losses(large), rtol=1e-4)
 
 
+def test_accumulated_batches_count_by_their_tokens(llama, sequences):
+    """As in one larger batch, whose loss is the mean over all of its tokens."""
+    uneven = [ids[: 2 + number % 11] for number, ids in enumerate(sequences)]
+    batches = [{"batch_size": 8}, {"batch_size": 2, "gradient_accumulation_steps": 4}]
+    large, small = (HELoRAFineTuner(llama, **sizes, **SETTINGS).fit(uneven, fhe="disable") for sizes in batches)
+    np.testing.assert_allclose(losses(small), losses(large), rtol=1e-4)
+
+
 def test_adapter_is_pefts_own_format(tmp_path, sequences):
     for kind in ("llama", "gpt2"):
         model = make_model(kind)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhe_estimators.ensembles import LEAF, TreeEnsemble, evaluate
-from fhe_estimators.ensembles.links import ExpLink, IdentityLink
+from fhe_estimators.ensembles.links import ExpLink, IdentityLink, SoftmaxLink
 from fhe_estimators.quantizers import (
     TARGET_SCORE_ERROR,
     quantize_leaves,
@@ -17,6 +17,7 @@ from fhe_estimators.quantizers import (
     score_bits_for,
     score_error_bound,
 )
+from tests.random_trees import random_ensemble
 
 
 def forest_of_leaves(values):
@@ -125,3 +126,12 @@ def test_errors_of_exponential_links_count_after_the_link(low, high):
     quantized = quantize_leaves(ensemble, score_bits_for(ensemble, TARGET_SCORE_ERROR))
     bound = score_error_bound(ensemble, quantized)[0]
     assert np.exp(high) * np.expm1(bound) <= 1.01 * TARGET_SCORE_ERROR * (np.exp(high) - np.exp(low))
+
+
+def test_classes_share_a_scale():
+    """They are compared with one another, so what rounds one rounds all."""
+    ensemble = random_ensemble(np.random.default_rng(0), n_scores=3)
+    factors = np.repeat(np.array([1e6, 1e3, 1.0])[ensemble.tree_columns], np.diff(ensemble.tree_offsets))
+    ensemble = replace(ensemble, value=ensemble.value * factors[:, None], link=SoftmaxLink())
+    assert len(set(quantize_leaves(ensemble, 30).score_scale)) == 1
+    assert len(set(quantize_leaves(replace(ensemble, link=IdentityLink()), 30).score_scale)) == 3

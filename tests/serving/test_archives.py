@@ -1,6 +1,7 @@
 """Archives round-trip, and damaged ones are refused."""
 
 import json
+import pickle
 import zipfile
 
 import numpy as np
@@ -241,3 +242,42 @@ def test_labels_that_cannot_be_archived(iris, tmp_path):
     clf.classes_ = np.array([(1,), (2,), None], dtype=object)
     with pytest.raises(ValueError, match="numbers or strings"):
         clf.save_client(tmp_path / "client.fhe")
+
+
+def rezip(path, arrays=None, **options):
+    """Write an archive again, its manifest as it was."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    if arrays is not None:
+        entries["arrays.safetensors"] = arrays(entries["arrays.safetensors"])
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(("loader", "name"), LOADERS)
+def test_compressed_archives_are_refused(loader, name, archives):
+    """They could expand to any size."""
+    rezip(archives / name)
+    loader.load(archives / name)
+    rezip(archives / name, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ProtocolError, match="entries are compressed"):
+        loader.load(archives / name)
+
+
+@pytest.mark.parametrize(("loader", "name"), LOADERS)
+def test_arrays_belong_to_their_manifest(loader, name, archives):
+    rezip(archives / name, lambda arrays: arrays[:-1] + bytes([arrays[-1] ^ 1]))
+    with pytest.raises(ProtocolError, match="checksum of its arrays"):
+        loader.load(archives / name)
+
+
+def test_the_program_is_the_one_that_was_saved(archives):
+    rewrite(archives / "server.fhe", lambda manifest: manifest["settings"].update(program_id="0" * 64))
+    with pytest.raises(ProtocolError, match="not the one that was saved"):
+        FHEServer.load(archives / "server.fhe")
+
+
+def test_a_client_is_not_pickled(archives):
+    with pytest.raises(TypeError, match="save_keys"):
+        pickle.dumps(FHEClient.load(archives / "client.fhe"))

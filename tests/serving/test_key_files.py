@@ -1,15 +1,18 @@
 """Keys in files: encrypted, authenticated, and of use to another client of the same model."""
 
+import hashlib
 import stat
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sklearn.datasets import load_iris
 
 from fhe_estimators import FHEDecisionTreeClassifier
 from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import FHEError, KeyMismatchError, ProtocolError
 from fhe_estimators.serving import FHEClient
+from fhe_estimators.serving._key_file import write_key_file
 from tests.serving.deployments import deploy
 
 X, Y = load_iris(return_X_y=True)
@@ -89,3 +92,22 @@ def test_keys_and_a_password_are_needed(tree, tmp_path):
         with pytest.raises(ValueError, match="password must be a string"):
             client.save_keys(tmp_path / "keys.fhe", password)
     assert not (tmp_path / "keys.fhe").exists()
+
+
+def test_the_format_is_what_it_says(tmp_path):
+    """Read with another implementation: scrypt at the cost that is documented, then AES-256-GCM."""
+    path = tmp_path / "keys.fhe"
+    write_key_file(path, b"keys", "one")
+    _, (salt, nonce, sealed) = unpack_message("encrypted_client_keys", path.read_bytes())
+    key = hashlib.scrypt(b"one", salt=bytes(salt), n=2**17, r=8, p=1, maxmem=2**28, dklen=32)
+    assert AESGCM(key).decrypt(bytes(nonce), bytes(sealed), None) == b"keys"
+
+
+def test_every_file_has_a_salt_and_nonce_of_its_own(tmp_path):
+    path, found = tmp_path / "keys.fhe", []
+    for _ in range(2):
+        write_key_file(path, b"keys", "one")
+        _, (salt, nonce, _) = unpack_message("encrypted_client_keys", path.read_bytes())
+        assert len(salt) == 16 and len(nonce) == 12
+        found += [bytes(salt), bytes(nonce)]
+    assert len(set(found)) == 4 and all(any(piece) for piece in found)

@@ -1,0 +1,105 @@
+"""Ciphertexts that client and server refuse, and decrypted sums that cost a client its keys."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tenseal.sealapi as seal
+
+from fhe_estimators.backends.messages import pack_message, unpack_message
+from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.exceptions import DecryptionError, ProtocolError
+from tests.attacks.deployments import Target, blobs_of, response_to
+from tests.attacks.seal_forgery import ciphertext_bytes
+
+N_ROWS = 3
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Target("bfv", n_trees=3)
+
+
+@pytest.fixture
+def target(model):
+    return model.with_keys()
+
+
+@pytest.fixture
+def asked(target):
+    """A request, and the ciphertexts of its response: a sum for each output, and a last one that is 1."""
+    request = target.ask(N_ROWS)
+    return request, blobs_of(target.server.run(request, target.keys))
+
+
+def handmade(client, second=1, **options):
+    """A ciphertext of ones at the level of results."""
+    ones = np.ones((1, client.parameters.poly_modulus_degree), dtype=np.uint64)
+    levels = SimpleNamespace(level_ids={0: client.context.last_id})
+    return ciphertext_bytes(levels, 0, [ones, ones * np.uint64(second)], **{"is_ntt_form": False, **options})
+
+
+def malformed(target, fault, request, blobs):
+    client = target.client
+    if fault == "level":
+        with SealFile() as file:  # with its seed expanded
+            return file.dump(
+                file.load(seal.Ciphertext(), client.context, unpack_message("request", request)[1][0], "it")
+            )
+    if fault == "size":
+        product = seal.Ciphertext()
+        with SealFile() as file:
+            honest = file.load(seal.Ciphertext(), client.context, blobs[0], "it")
+            seal.Evaluator(client.context.seal_context).multiply(honest, honest, product)
+            return file.dump(product)
+    return handmade(client, second=0) if fault == "transparent" else handmade(client, is_ntt_form=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ("level", "another size or level"),
+        ("size", "another size or level"),
+        ("in NTT form", "another size or level"),
+        ("transparent", "encrypts nothing"),
+    ],
+)
+def test_malformed_ciphertexts_are_refused_before_they_are_decrypted(target, asked, fault, complaint):
+    request, blobs = asked
+    forged = [malformed(target, fault, request, blobs), *blobs[1:]]
+    with pytest.raises(ProtocolError, match=complaint):
+        target.client.decrypt(response_to(request, forged))
+    np.testing.assert_array_equal(target.client.decrypt(response_to(request, blobs)), target.expected(N_ROWS))
+
+
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: [*b, b[-1]], lambda b: []])
+def test_more_or_fewer_ciphertexts(target, asked, change):
+    request, blobs = asked
+    with pytest.raises(ProtocolError, match="ciphertexts"):
+        target.client.decrypt(response_to(request, change(blobs)))
+
+
+def test_sums_of_indicators_that_are_not_one_cost_the_keys(target, asked):
+    request, blobs = asked
+    with pytest.raises(DecryptionError, match=r"no sum of leaves.*retired"):
+        target.client.decrypt(response_to(request, [*blobs[:-1], blobs[0]]))
+
+
+def test_noise_that_no_evaluation_leaves_costs_the_keys(target, asked):
+    """The last ciphertext is honest, so that nothing but the noise gives the first one away."""
+    request, blobs = asked
+    context, noisy = target.client.context, seal.Ciphertext()
+    slots = np.random.default_rng(0).integers(0, 65537, target.client.parameters.poly_modulus_degree)
+    with SealFile() as file:
+        honest = file.load(seal.Ciphertext(), context, blobs[0], "it")
+        seal.Evaluator(context.seal_context).multiply_plain(honest, context.encode(slots), noisy)
+        forged = file.dump(noisy)
+    with pytest.raises(DecryptionError, match=r"no sum of leaves.*retired"):
+        target.client.decrypt(response_to(request, [forged, *blobs[1:]]))
+
+
+def test_a_server_refuses_ciphertexts_of_another_level(target, asked):
+    request, blobs = asked
+    header, _ = unpack_message("request", request)
+    with pytest.raises(ProtocolError, match="another size or level"):
+        target.server.run(pack_message("request", header, blobs[:1]), target.keys)
