@@ -25,7 +25,7 @@ installed = echo "$(1) has $$($(1)/bin/python -m pip list 2>/dev/null | tail -n 
 # Tests run in two processes; more threads inside each would only get in one another's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help demo test test-slow test-peers lint format docs bench clean
+.PHONY: help demo test test-slow test-peers mutants lint format docs bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
@@ -65,6 +65,9 @@ test-slow: $(READY) ## the slow tests
 
 test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)
 	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers environment concrete_ml) -m pytest -q tests/test_interop.py
+
+mutants: $(READY) ## faults put into the lines that guard secrets and exactness, which the tests must notice
+	@$(BIN)/python -m tests.mutants -n 2
 
 lint: $(READY) ## style, types, layers
 	@$(BIN)/ruff check .

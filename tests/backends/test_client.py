@@ -139,12 +139,16 @@ def test_every_session_has_secrets_of_its_own(client):
     assert all(len(set(text)) > 4 for text in seen)
 
 
-def test_ciphertexts_cut_elsewhere_are_another_request(client):
+def test_altered_requests_are_not_read(client):
+    """By a client that has no record of its own, and goes by what the request says."""
     request = client.encrypt(CODES)
     response = SERVER.run(request, client.evaluation_keys)
     header, (blob,) = unpack_message("request", request)
-    later = ClearClient(PROGRAM.client_spec)  # has no records of its own
+    later = ClearClient(PROGRAM.client_spec)
     later.import_keys(client.export_keys())
     np.testing.assert_array_equal(later.decrypt(response, request), EXPECTED)
-    with pytest.raises(KeyMismatchError, match="not made by a client with these keys"):
-        later.decrypt(response, pack_message("request", header, [blob[:8], blob[8:]]))
+    altered = [({**header, name: None}, [blob]) for name in header if name not in ("program_id", "key_id")]
+    altered += [({**header, "more": 1}, [blob]), (header, [bytes(len(blob))]), (header, [blob[:8], blob[8:]])]
+    for fields, blobs in altered:
+        with pytest.raises(KeyMismatchError, match="not made by a client with these keys"):
+            later.decrypt(response, pack_message("request", fields, blobs))

@@ -1,4 +1,4 @@
-"""Run the mutants: ``python -m tests.mutants [--only NAME] [-n PROCESSES]``.
+"""Run the mutants: ``python -m tests.mutants [--only NAME,...] [-n PROCESSES]``.
 
 Exits with 1 if more than 5 % survive, or if one cannot be judged: its text is no longer there, or its tests do not run.
 """
@@ -105,10 +105,11 @@ def run(mutants: list[Mutant], n_processes: int, folder: Path) -> dict[str, list
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--only", default="", help="mutants whose name or file contains this")
+    parser.add_argument("--only", default="", help="mutants whose name or file contains one of these, apart by commas")
     parser.add_argument("-n", type=int, default=1, dest="n_processes", help="how many to judge at a time")
     arguments = parser.parse_args()
-    mutants = [mutant for mutant in MUTANTS if arguments.only in mutant.name or arguments.only in mutant.file]
+    parts = arguments.only.split(",")
+    mutants = [mutant for mutant in MUTANTS if any(part in mutant.name or part in mutant.file for part in parts)]
     if not mutants:
         parser.error(f"no mutant has {arguments.only!r} in its name or file")
     with tempfile.TemporaryDirectory() as folder:

@@ -84,6 +84,12 @@ MUTANTS = [
         ),
         ("bfv: transparent responses", "if ciphertext.is_transparent():", "if ciphertext.size() < 0:", _BFV),
         (
+            "bfv: copies of a row may differ",
+            "if not np.array_equal(sums, np.resize(digits[rows, score, digit], len(sums))):",
+            "if sums.ndim == 0:",
+            _BFV,
+        ),
+        (
             "bfv: more ciphertexts than asked for",
             "if len(blobs) != n_expected:",
             "if len(blobs) < n_expected:",
@@ -121,6 +127,30 @@ MUTANTS = [
             'if (sums > self.spec.arrays["largest"]).any():',
             "if sums.ndim == 0:",
             "attacks/test_tfhe_key_from_scores.py::test_a_score_out_of_range_ends_the_session",
+        ),
+    ),
+    *of_file(
+        "backends/ckks/circuit/flooding.py",
+        (
+            "ckks: flooding from no generator",
+            "os.urandom(16 * n)",
+            "bytes(16 * n)",
+            "attacks/test_client_reads_model.py::test_the_noise_is_the_servers_own",
+        ),
+        (
+            "ckks: flooding without its finer layer",
+            "size * _FINE * _complex_normal",
+            "0 * size * _complex_normal",
+            "attacks/test_client_reads_model.py::test_noise_of_both_layers_has_the_size_that_was_asked_for",
+        ),
+    ),
+    *of_file(
+        "backends/ckks/evaluator/rerandomization.py",
+        (
+            "ckks: responses are not flooded",
+            "self.evaluator.add_plain_inplace(response, plain)",
+            "pass",
+            "attacks/test_client_reads_model.py::test_the_noise_is_the_servers_own",
         ),
     ),
 ]

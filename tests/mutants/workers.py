@@ -204,4 +204,19 @@ MUTANTS = [
             "lora/test_estimator.py::test_accumulated_batches_count_by_their_tokens",
         ),
     ),
+    *of_file(
+        "lora/model/private_adapters.py",
+        (
+            "adapters: merged ones reach workers",
+            "            module.unmerge()\n",
+            "            pass\n",
+            "attacks/test_worker_private_adapter.py::test_nor_do_workers_get_it_from_a_model_in_memory",
+        ),
+        (
+            "adapters: models come with them",
+            "    if not found:\n",
+            "    if found is not None:\n",
+            "attacks/test_worker_private_adapter.py::test_nor_do_workers_get_it_from_a_model_in_memory",
+        ),
+    ),
 ]

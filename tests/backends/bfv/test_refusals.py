@@ -12,7 +12,8 @@ from fhe_estimators.exceptions import DecryptionError, ProtocolError
 from tests.attacks.deployments import Target, blobs_of, response_to
 from tests.attacks.seal_forgery import ciphertext_bytes
 
-N_ROWS = 3
+#: A whole batch: there is no room for copies of rows, which would give most forgeries away.
+N_ROWS = 4
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def target(model):
 def asked(target):
     """A request, and the ciphertexts of its response: a sum for each output, and a last one that is 1."""
     request = target.ask(N_ROWS)
+    assert target.client._layout(N_ROWS).n_samples == N_ROWS
     return request, blobs_of(target.server.run(request, target.keys))
 
 
@@ -103,3 +105,17 @@ def test_a_server_refuses_ciphertexts_of_another_level(target, asked):
     header, _ = unpack_message("request", request)
     with pytest.raises(ProtocolError, match="another size or level"):
         target.server.run(pack_message("request", header, blobs[:1]), target.keys)
+
+
+def test_copies_of_a_row_with_another_sum_cost_the_keys(target):
+    request = target.ask(N_ROWS - 1)
+    first, *others = blobs_of(target.server.run(request, target.keys))
+    context, layout = target.client.context, target.client._layout(N_ROWS - 1)
+    slots = np.zeros(layout.degree, dtype=np.int64)
+    slots[layout.slot(np.zeros(1, dtype=np.int64), layout.lane(np.array([N_ROWS - 1]), 0, 0))] = 1
+    with SealFile() as file:
+        altered = file.load(seal.Ciphertext(), context, first, "it")
+        seal.Evaluator(context.seal_context).add_plain_inplace(altered, context.encode(slots))
+        forged = file.dump(altered)
+    with pytest.raises(DecryptionError, match=r"no sum of leaves.*retired"):
+        target.client.decrypt(response_to(request, [forged, *others]))
