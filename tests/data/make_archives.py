@@ -42,6 +42,7 @@ MODELS = {
     "ckks_constant": (FHEDecisionTreeRegressor(**FIRST), X, CONSTANT),
     "clear": (FHEDecisionTreeClassifier(backend="clear", quantizer="uniform", max_depth=3, random_state=0), X, Y),
     "clear_outliers": (FHEIsolationForest(5, max_samples=16, backend="clear", random_state=0), X, None),
+    "bfv": (FHERandomForestClassifier(3, max_depth=4, backend="bfv", random_state=0), X, Y),
     "tfhe": (FHEDecisionTreeClassifier(backend="tfhe", **FIRST), X, Y),
 }
 #: Messages that are small enough to be stored.
