@@ -11,7 +11,7 @@ from fhe_estimators import FHEClassifier, FHERegressor
 from fhe_estimators.ensembles import ensemble_from_model
 from fhe_estimators.estimators import _import_check
 from fhe_estimators.exceptions import UnsupportedModelError
-from tests.random_trees import random_ensemble
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 
 class MedianForest(RandomForestRegressor):

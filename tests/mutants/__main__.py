@@ -46,7 +46,7 @@ def run_tests(folder: Path, tests: list[str], numba_cache: Path) -> tuple[int, s
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    options = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
+    options = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "tests.mutants.quick"]
     command = [sys.executable, "-m", "pytest", *options, *(f"tests/{test}" for test in tests)]
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_SECONDS)

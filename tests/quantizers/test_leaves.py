@@ -17,7 +17,7 @@ from fhe_estimators.quantizers import (
     score_bits_for,
     score_error_bound,
 )
-from tests.random_trees import random_ensemble
+from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 
 def forest_of_leaves(values):
