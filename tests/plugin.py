@@ -29,6 +29,7 @@ NEEDS = {
     "tests/attacks/fine_tuning.py": _FINE_TUNING,
     "tests/attacks/test_worker_*": _FINE_TUNING,
     "tests/backends/lwe/*": _PYTORCH,
+    "tests/fuzz/*": _FINE_TUNING,
     "tests/lora/*": _FINE_TUNING,
     "tests/quantizers/test_linear.py": _PYTORCH,
 }

@@ -65,6 +65,69 @@ class HintBody(_Strict):
     parameters: ParametersBody
 
 
+class ManifestVersion(BaseModel):
+    """What the manifest of a part of a checkpoint must begin to be read by."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    format_version: Annotated[int, Field(ge=1, le=10**6)]
+
+
+class LayerEntry(_Strict):
+    """A layer of a part: its weights lie in a file of the same folder."""
+
+    name: LayerName
+    file: Annotated[str, Field(pattern=r"^\d{4,6}\.safetensors$")]
+    digest: Digest
+    shape: tuple[Size, Size]
+
+
+class QuantizerEntry(_Strict):
+    """Fields of a `LinearQuantizer`."""
+
+    n_limbs: Literal[1, 2]
+    per_channel: bool
+    activations: Literal["static-tensor", "dynamic-tensor", "dynamic-token"] | None
+
+
+class NormsEntry(_Strict):
+    """Fields of `WeightNorms` besides the tensor."""
+
+    largest_euclidean: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    largest_absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    n_inputs: Size
+
+
+class MemberEntry(_Strict):
+    """A linear module of the model."""
+
+    path: LayerName
+    n_outputs: Size
+    transposed: bool
+
+
+class ClientLayerEntry(LayerEntry):
+    """A layer as the client knows it."""
+
+    quantizer: QuantizerEntry
+    norms: dict[Direction, NormsEntry]
+    members: Annotated[list[MemberEntry], Field(min_length=1)]
+    verify_bits: Annotated[int, Field(ge=0, le=10_000)]
+
+
+class WorkerManifest(_Strict):
+    """The list of layers of a workers' part."""
+
+    format_version: int
+    layers: list[LayerEntry]
+
+
+class ClientManifest(_Strict):
+    """The list of layers of a client's part."""
+
+    format_version: int
+    layers: list[ClientLayerEntry]
+
+
 def parse(schema: type[Schema], content: bytes | bytearray | dict[str, Any], what: str) -> Schema:
     """JSON text, or what a message's header holds, by a schema; ``what`` names it in the error."""
     try:

@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ...backends.lwe import WeightNorms
-from ...exceptions import ProtocolError
+from ...backends.lwe.client.verification import check_verify_bits
+from ...exceptions import FHEError, ProtocolError
 from ...quantizers.linear import LinearQuantizer
 from ..model.weights import BACKWARD, DIRECTIONS, FORWARD
+from ..schemas import ClientLayerEntry, ClientManifest, NormsEntry
 from ..worker.checkpoint_part import CLIENT_LAYERS, FORMAT_VERSION, MANIFEST, read_manifest, write_json
 from .frozen_layer import FrozenLayer
 from .layer_checks import CHECKS_FILE, StoredChecks, drawn_sets, forget_stored
@@ -93,19 +95,27 @@ def is_client_part(path: Path) -> bool:
 
 
 def load_client_part(folder: Path) -> PreTrainedModel:
-    """The model without its large matrices, which are never in memory."""
-    manifest = read_manifest(folder, CLIENT_FORMAT_VERSION)
-    if manifest["format_version"] < CLIENT_FORMAT_VERSION:
-        raise ProtocolError(
-            f"{folder} was split by an earlier release, whose checks of workers were weaker: split the model again."
-        )
+    """The model without its large matrices, which are never in memory; `ProtocolError` if the part is damaged."""
+    manifest = read_manifest(folder, ClientManifest, CLIENT_FORMAT_VERSION)
+    try:
+        model = _load(folder, manifest.layers)
+    except FHEError:
+        raise
+    except Exception as error:  # whatever transformers, safetensors and PyTorch raise on files that do not fit
+        raise ProtocolError(f"The client's part in {folder} is damaged: {error}") from error
+    return model
+
+
+def _load(folder: Path, entries: Sequence[ClientLayerEntry]) -> PreTrainedModel:
     with init_empty_weights(include_buffers=False):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
     with safe_open(folder / CLIENT_LAYERS, framework="pt") as file:
-        for number, entry in enumerate(manifest["layers"]):
+        for number, entry in enumerate(entries):
             names = [name for name in file.keys() if name.startswith(f"{number}/")]  # noqa: SIM118 (not a dict)
             tensors = {name.partition("/")[2]: file.get_tensor(name) for name in names}
-            members = [Member(**member, bias=tensors.get(f"bias/{member['path']}")) for member in entry["members"]]
+            members = [
+                Member(**member.model_dump(), bias=tensors.get(f"bias/{member.path}")) for member in entry.members
+            ]
             put_in(model.base_model, _layer_from(folder, number, entry, tensors), members)
     unexpected = model.load_state_dict(load_file(folder / _CLIENT_WEIGHTS), strict=False, assign=True).unexpected_keys
     model.tie_weights()
@@ -163,20 +173,27 @@ def _norms_entry(norms: WeightNorms) -> dict[str, Any]:
     return {name: value for name, value in vars(norms).items() if name != "euclidean"}
 
 
-def _layer_from(folder: Path, number: int, entry: dict[str, Any], tensors: dict[str, torch.Tensor]) -> FrozenLayer:
-    quantizer = LinearQuantizer(**entry["quantizer"])
-    rows, n_inputs = entry["shape"]
+def _layer_from(folder: Path, number: int, entry: ClientLayerEntry, tensors: dict[str, torch.Tensor]) -> FrozenLayer:
+    quantizer = LinearQuantizer(**entry.quantizer.model_dump())
+    rows, n_inputs = entry.shape
+    n_outputs = {FORWARD: rows, BACKWARD: n_inputs}
+    norms: dict[str, NormsEntry] = {str(direction): found for direction, found in entry.norms.items()}
+    found = [tuple(tensors["scales"].shape), *(tuple(tensors[f"norms/{d}"].shape) for d in DIRECTIONS)]
+    if (
+        found != [(rows,), (rows,), (n_inputs,)]
+        or sum(member.n_outputs for member in entry.members) * (quantizer.n_limbs) != rows
+    ):
+        raise ProtocolError(f"The client's part in {folder} is damaged: layer {entry.name!r} has sizes that differ.")
     checks = None
-    if entry["verify_bits"]:
-        n_outputs = {FORWARD: rows, BACKWARD: n_inputs}
-        checks = StoredChecks(folder, entry["name"], number, entry["verify_bits"], n_outputs)
+    if entry.verify_bits:
+        checks = StoredChecks(folder, entry.name, number, check_verify_bits(entry.verify_bits), n_outputs)
     return FrozenLayer(
-        name=entry["name"],
+        name=entry.name,
         n_inputs=n_inputs,
         n_outputs=rows // quantizer.n_limbs,
         scales=tensors["scales"],
-        digest=entry["digest"],
-        norms={d: WeightNorms(euclidean=tensors[f"norms/{d}"], **entry["norms"][d]) for d in DIRECTIONS},
+        digest=entry.digest,
+        norms={d: WeightNorms(tensors[f"norms/{d}"], **norms[d].model_dump()) for d in DIRECTIONS},
         quantizer=quantizer,
         checks=checks,
     )

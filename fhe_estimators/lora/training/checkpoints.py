@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ...exceptions import ProtocolError
+from ...exceptions import FHEError, ProtocolError
 
 _TENSORS, _HISTORY = "state.safetensors", "history.json"
 
@@ -35,11 +35,24 @@ def save_checkpoint(
 
 
 def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Restore the state in a directory and return its history; empty if there is none."""
+    """Restore the state in a directory and return its history; empty if there is none.
+
+    `ProtocolError` if it is damaged, or of other work.
+    """
     path = directory / _TENSORS
     if not path.exists():
         return []
-    tensors = load_file(path)
+    try:
+        return _restore(directory, load_file(path), model, optimizer)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        if isinstance(error, FHEError):
+            raise
+        raise ProtocolError(f"The checkpoint in {directory} is damaged: {error}") from error
+
+
+def _restore(
+    directory: Path, tensors: dict[str, torch.Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[dict[str, Any]]:
     parameters = _trained(model)
     found = {name.removeprefix("parameter/") for name in tensors if name.startswith("parameter/")}
     shapes = {name: tuple(value.shape) for name, value in parameters.items()}
@@ -51,8 +64,10 @@ def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Op
         for name, parameter in parameters.items():
             parameter.copy_(tensors[f"parameter/{name}"])
     _restore_optimizer(optimizer, tensors)
-    step = _step_of(path)
-    return json.loads((directory / f"{_HISTORY}.{step}").read_text())
+    history = json.loads((directory / f"{_HISTORY}.{_step_of(directory / _TENSORS)}").read_text())
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+        raise ProtocolError(f"The checkpoint in {directory} is damaged: its history is no list of steps.")
+    return history
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:

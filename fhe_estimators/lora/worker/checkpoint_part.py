@@ -6,13 +6,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import BaseModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ...exceptions import ProtocolError
 from ..model.weights import weights_digest
+from ..schemas import ManifestVersion, WorkerManifest, parse
+
+Manifest = TypeVar("Manifest", bound=BaseModel)
 
 FORMAT_VERSION = 1
 MANIFEST = "fhe_parts.json"
@@ -22,12 +27,15 @@ CLIENT_LAYERS = "fhe_layers.safetensors"
 def load_worker_part(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, torch.Tensor]:
     """Weights by layer of a workers' part, for the names wanted, checked against their digests."""
     weights = {}
-    for entry in read_manifest(folder)["layers"]:
-        if wanted(entry["name"]):
-            tensor = load_file(folder / entry["file"])["weights"]
-            if tensor.dtype != torch.int8 or weights_digest(tensor) != entry["digest"]:
-                raise ProtocolError(f"{folder / entry['file']} is damaged: its digest is not that of the manifest.")
-            weights[entry["name"]] = tensor
+    for entry in read_manifest(folder, WorkerManifest).layers:
+        if wanted(entry.name):
+            try:
+                tensor = load_file(folder / entry.file)["weights"]
+            except (OSError, SafetensorError, KeyError) as error:
+                raise ProtocolError(f"{folder / entry.file} is damaged or missing: {error}") from error
+            if tensor.dtype != torch.int8 or weights_digest(tensor) != entry.digest:
+                raise ProtocolError(f"{folder / entry.file} is damaged: its digest is not that of the manifest.")
+            weights[entry.name] = tensor
     return weights
 
 
@@ -62,16 +70,20 @@ def block_of(name: str) -> int | None:
     return None if number is None else int(number[1])
 
 
-def read_manifest(folder: Path, latest: int = FORMAT_VERSION) -> dict[str, Any]:
+def read_manifest(folder: Path, schema: type[Manifest], latest: int = FORMAT_VERSION) -> Manifest:
     """The list of layers of a part, of a format version that this installation reads."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        version = manifest["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = (folder / MANIFEST).read_bytes()
+        version = parse(ManifestVersion, content, MANIFEST).format_version
+    except (OSError, ProtocolError) as error:
         raise ProtocolError(f"{folder} is not a part of a model split by fhe-estimators.") from error
-    if not isinstance(version, int) or version > latest:
+    if version > latest:
         raise ProtocolError(f"{folder} has format version {version}; this installation reads up to {latest}.")
-    return manifest
+    if version < latest:
+        raise ProtocolError(
+            f"{folder} was split by an earlier release (format version {version}, not {latest}): split the model again."
+        )
+    return parse(schema, content, f"{folder / MANIFEST}")
 
 
 def write_json(path: Path, content: Any) -> None:
