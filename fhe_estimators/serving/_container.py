@@ -57,8 +57,13 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
 
 def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Settings and arrays of an archive, as of the present version; `ProtocolError` if it is none of that kind."""
+    with open(path, "rb") as file:  # what cannot be opened is no damaged archive
+        return _read(file, path, kind)
+
+
+def _read(file: IO[bytes], path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ProtocolError(f"{path} is not an archive of fhe_estimators: its entries are compressed.")
             manifest = json.loads(archive.read(_MANIFEST))
@@ -67,7 +72,7 @@ def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], di
         if hashlib.sha256(blob).hexdigest() != manifest["arrays_sha256"]:
             raise ProtocolError(f"{path} was altered: the checksum of its arrays does not match.")
         return upgraded(kind, manifest["version"], manifest["settings"], load(blob))
-    except (ProtocolError, OSError):
+    except ProtocolError:
         raise
     except Exception as error:  # whatever zipfile, json and safetensors raise on broken input
         raise ProtocolError(f"{path} is not an intact archive of fhe_estimators: {error}") from error

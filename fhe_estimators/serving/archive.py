@@ -12,11 +12,13 @@ import numpy as np
 from ..backends import ClientSpec, Program, resolve_backend
 from ..ensembles import TreeEnsemble
 from ..ensembles.links import Link, link_from_dict
-from ..exceptions import FHEError, ProtocolError
+from ..exceptions import ProtocolError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
 from ._container import read_archive, write_archive
 
 T = TypeVar("T")
+#: Of a label, so that a type in an archive does not ask for all memory.
+_MAX_LABEL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,7 @@ def _restored(path: str | os.PathLike, restore: Callable[[], T]) -> T:
         return restore()
     except ImportError:
         raise  # a missing engine is no fault of the archive
-    except (FHEError, KeyError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # whatever constructors raise on values of another kind, too large or nested too deep
         raise ProtocolError(f"{path} is not a valid archive of fhe_estimators: {error}") from error
 
 
@@ -155,4 +157,7 @@ def _classes_from_json(classes: Any) -> Any:
         return None
     if isinstance(classes, list):
         return [_classes_from_json(of_output) for of_output in classes]
-    return np.array(classes["values"], dtype=np.dtype(classes["dtype"]))
+    dtype = np.dtype(classes["dtype"])
+    if dtype.itemsize > _MAX_LABEL_BYTES:
+        raise ValueError(f"its labels have type {classes['dtype']!r}")
+    return np.array(classes["values"], dtype=dtype)
