@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import torch
 from hypothesis import strategies as st
@@ -29,6 +30,13 @@ from tests.lora.models import make_model
 
 LAYER = "layers.0.mlp"
 LIMIT = 1 << 20
+#: A password takes half a second to try otherwise.
+CHEAP_PASSWORDS = mock.patch.dict(_key_file._SCRYPT, n=2)
+NAMES = (
+    *("message", "tensor", "product request", "hint request", "registration", "request", "evaluation keys", "response"),
+    *("key file", "server archive", "client archive", "workers' manifest", "workers' weights", "client's manifest"),
+    *("client's layers", "client's configuration", "checkpoint's history", "checkpoint's state"),
+)
 
 
 class Parsers:
@@ -56,8 +64,8 @@ class Parsers:
         self.keys = self.client.generate_keys()
         self.request = self.client.encrypt(X)
         self.response = self.server.run(self.request, self.keys)
-        _key_file._SCRYPT = {**_key_file._SCRYPT, "n": 2}  # a tenth of a second each otherwise
-        self.client.save_keys(self.folder / "keys", "password")
+        with CHEAP_PASSWORDS:
+            self.client.save_keys(self.folder / "keys", "password")
 
     def _parts(self):
         model = compile_model(load_model(make_model(), "causal-lm"), LinearQuantizer(), verify_bits=20)
@@ -102,7 +110,7 @@ class Parsers:
             "response": (self._message(self.response), self.client.decrypt_scores),
             "key file": (
                 self._message((self.folder / "keys").read_bytes()),
-                self._at("keys", lambda path: self.client.load_keys(path, "password")),
+                self._at("keys", self._load_keys),
             ),
             "server archive": (self._archive("server.fhe"), self._at("damaged.fhe", load_server_archive)),
             "client archive": (self._archive("client.fhe"), self._at("damaged.fhe", load_client_archive)),
@@ -135,6 +143,10 @@ class Parsers:
                 self._at("state/state.safetensors", self._checkpoint),
             ),
         }
+
+    def _load_keys(self, path):
+        with CHEAP_PASSWORDS:
+            return self.client.load_keys(path, "password")
 
     def _checkpoint(self, path):
         return load_checkpoint(path.parent, self.network, self.optimizer)

@@ -5,36 +5,38 @@
 
 import pytest
 
-from tests.fuzz.parsers import Parsers
+from tests.fuzz.parsers import NAMES, Parsers
 from tests.fuzz.trying import try_parser
 
 N_EXAMPLES = 60
 
-PARSERS = Parsers()
-INPUTS = PARSERS.inputs()
+
+@pytest.fixture(scope="module")
+def inputs():
+    parsers = Parsers()
+    yield parsers.inputs()
+    parsers.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _folder():
-    yield
-    PARSERS.close()
-
-
-@pytest.mark.parametrize("name", INPUTS)
-def test_no_input_is_anything_but_read_or_refused(name):
-    strategy, read = INPUTS[name]
+@pytest.mark.parametrize("name", NAMES)
+def test_no_input_is_anything_but_read_or_refused(name, inputs):
+    strategy, read = inputs[name]
     try_parser(strategy, read, n_examples=N_EXAMPLES, derandomize=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", INPUTS)
-def test_nor_any_of_many(name):
-    strategy, read = INPUTS[name]
+@pytest.mark.parametrize("name", NAMES)
+def test_nor_any_of_many(name, inputs):
+    strategy, read = inputs[name]
     try_parser(strategy, read, n_examples=1000)
 
 
-def test_a_parser_that_lets_an_error_through_is_found():
+def test_every_parser_is_tried(inputs):
+    assert tuple(inputs) == NAMES
+
+
+def test_a_parser_that_lets_an_error_through_is_found(inputs):
     with pytest.raises(ZeroDivisionError):
-        try_parser(INPUTS["message"][0], lambda content: 1 / 0, n_examples=3)
+        try_parser(inputs["message"][0], lambda content: 1 / 0, n_examples=3)
     with pytest.raises(AssertionError, match="took"):
-        try_parser(INPUTS["message"][0], lambda content: bytearray(100_000_000), n_examples=3)
+        try_parser(inputs["message"][0], lambda content: bytearray(100_000_000), n_examples=3)

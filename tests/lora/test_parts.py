@@ -163,3 +163,39 @@ def test_a_whole_checkpoint_serves_the_same_weights(parts, tmp_path):
     assert load_worker(str(tmp_path)).digests() == load_worker(str(parts / "workers")).digests()
     with pytest.raises(ValueError, match="match no layer"):
         load_worker(str(tmp_path), layers="77")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("workers", {"file": "../client/fhe_layers.safetensors"}, "malformed at layers.0.file"),
+        ("workers", {"file": "/etc/passwd"}, "malformed at layers.0.file"),
+        ("workers", {"file": "9999.safetensors"}, "damaged or missing"),
+        ("workers", {"more": 1}, "malformed at layers.0.more"),
+        ("client", {"verify_bits": 1}, "verify_bits=1 must be"),
+        ("client", {"verify_bits": True}, "malformed at layers.0.verify_bits"),
+        ("client", {"shape": [1, 1]}, "sizes that differ"),
+        ("client", {"members": [{"path": "nowhere.to_be", "n_outputs": 64, "transposed": False}]}, "damaged"),
+    ],
+)
+def test_manifests_name_files_of_their_folder_and_nothing_unknown(parts, part, change, message):
+    path = parts / part / "fhe_parts.json"
+    kept = path.read_text()
+    manifest = json.loads(kept)
+    manifest["layers"][0] |= change
+    path.write_text(json.dumps(manifest))
+    try:
+        with pytest.raises(ProtocolError, match=message):
+            load_worker_part(path.parent) if part == "workers" else load_model(path.parent, "causal-lm")
+    finally:
+        path.write_text(kept)
+
+
+def test_layers_outside_of_blocks_are_selected_by_a_word_of_their_own():
+    wanted = block_selector("0-1, other")
+    assert wanted("decoder.project_out") and wanted("pooler.dense") and wanted("layers.1.mlp")
+    assert not wanted("layers.2.mlp")
+    assert not block_selector("0-99")("decoder.project_out")
+    for bad in ("", "others", "1-", "0,,1", "9999999"):
+        with pytest.raises(ValueError, match="other"):
+            block_selector(bad)
