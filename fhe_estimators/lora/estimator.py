@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
-from ..exceptions import NotCompiledError
 from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
+from ._predictions import PredictionMixin
 from ._settings import check_settings
 from .client.adapters import add_adapters, save_adapter
 from .client.loading import is_split, load_model, set_head
@@ -25,12 +24,11 @@ from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
 from .model.quiet import quiet_libraries
-from .training.inference import continuations, mean_loss, probabilities
 from .training.loop import TrainingPlan, train
-from .training.text import batches, encode_labels, pieces, predictable_pieces, tokenize
+from .training.text import batches, encode_labels, pieces, predictable_pieces
 
 
-class HELoRAFineTuner(BaseEstimator):
+class HELoRAFineTuner(PredictionMixin, BaseEstimator):
     """Fine-tune a language model with LoRA while untrusted workers compute its linear layers on ciphertexts.
 
     The client (this object) keeps texts, activations, gradients, adapters and losses. Workers hold the frozen weights
@@ -294,122 +292,6 @@ class HELoRAFineTuner(BaseEstimator):
         self.model_ = model.eval()
         return self
 
-    def predict(self, X: Any, fhe: str | None = None) -> np.ndarray:
-        """Labels of texts; for language models, the most probable next token id of each.
-
-        Language models answer before `fit`, too: `compile` suffices to ask the base model. The same holds for
-        `predict_proba`, `score`, `perplexity` and `generate`.
-
-        Parameters
-        ----------
-        X : sequence of texts or of token ids
-            Cut to the first ``max_length`` tokens for classification, to the last ones for language models.
-        fhe : {"disable", "simulate", "execute"}, default=None
-            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_texts,)
-            Labels, or token ids.
-        """
-        best = self.predict_proba(X, fhe=fhe).argmax(axis=1)
-        return self.classes_[best] if self.task == SEQUENCE_CLASSIFICATION else best
-
-    def predict_proba(self, X: Any, fhe: str | None = None) -> np.ndarray:
-        """Probabilities of classes, or of next tokens.
-
-        Parameters
-        ----------
-        X : sequence of texts or of token ids
-            Texts or token ids, as in `predict`.
-        fhe : {"disable", "simulate", "execute"}, default=None
-            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_texts, n_classes) or (n_texts, vocabulary size)
-            Rows sum to 1.
-        """
-        model = self._use(fhe)
-        causal = self.task == CAUSAL_LM
-        kept = slice(-self.max_length, None) if causal else slice(self.max_length)
-        sequences = [ids[kept] for ids in self._tokenize(X)]
-        return probabilities(model, sequences, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
-
-    def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
-        """Accuracy for classification; minus the mean loss of a token for language models (greater is better).
-
-        Parameters
-        ----------
-        X : sequence of texts or of token ids
-            Texts that were not trained on, to judge the model by.
-        y : sequence of labels, default=None
-            True labels, for classification.
-        fhe : {"disable", "simulate", "execute"}, default=None
-            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
-
-        Returns
-        -------
-        score : float
-            An accuracy from 0 to 1, or a score of at most 0.
-        """
-        if self.task == SEQUENCE_CLASSIFICATION:
-            if y is None:
-                raise ValueError("score needs y, the labels, for task='sequence-classification'.")
-            return float(np.mean(self.predict(X, fhe=fhe) == np.asarray(y)))
-        return -math.log(self.perplexity(X, fhe=fhe))
-
-    def perplexity(self, X: Any, fhe: str | None = None) -> float:
-        """Exponential of the mean loss of a token of texts.
-
-        After `compile` and before `fit`, that of the base model with quantized weights.
-
-        Parameters
-        ----------
-        X : sequence of texts or of token ids
-            Longer ones than ``max_length`` tokens are cut into several.
-        fhe : {"disable", "simulate", "execute"}, default=None
-            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
-
-        Returns
-        -------
-        perplexity : float
-            The perplexity is at least 1; the lower, the better.
-        """
-        if self.task != CAUSAL_LM:
-            raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
-        model = self._use(fhe)
-        sequences = pieces(self._tokenize(X), self.max_length)
-        return math.exp(mean_loss(model, sequences, self.pad_token_, self.batch_size))
-
-    def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
-        """Continuations of prompts, greedily unless ``options`` say otherwise.
-
-        Parameters
-        ----------
-        prompts : sequence of texts or of token ids
-            Each is continued by itself.
-        max_new_tokens : int, default=32
-            Length of a continuation at most.
-        fhe : {"disable", "simulate", "execute"}, default=None
-            None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
-        **options
-            Of transformers' ``generate``.
-
-        Returns
-        -------
-        continuations : list of str, or of lists of token ids
-            The new text without the prompts; token ids if there is no tokenizer.
-        """
-        if self.task != CAUSAL_LM:
-            raise ValueError("generate is defined for task='causal-lm' only.")
-        model = self._use(fhe)
-        settings = {"max_new_tokens": max_new_tokens, "pad_token_id": self.pad_token_, **options}
-        found = continuations(model, self._tokenize(prompts), device=self.device, **settings)
-        if self.tokenizer_ is None:
-            return found
-        return [self.tokenizer_.decode(ids, skip_special_tokens=True) for ids in found]
-
     def save_adapter(self, path: Any) -> None:
         """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``.
 
@@ -420,21 +302,6 @@ class HELoRAFineTuner(BaseEstimator):
         """
         check_is_fitted(self, "model_")
         save_adapter(self.model_, Path(path))
-
-    def _use(self, fhe: str | None) -> Any:
-        """The model to ask: the fine-tuned one, or before `fit` the base model, which can answer for itself."""
-        if not hasattr(self, "program_"):
-            raise NotCompiledError(
-                "This HELoRAFineTuner is neither compiled nor fitted. Call compile() to ask the base model, or fit(X) "
-                "to fine-tune it first."
-            )
-        if self.task == SEQUENCE_CLASSIFICATION:
-            check_is_fitted(self, "model_")  # the base model has no head for the classes
-        self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
-        return getattr(self, "model_", self.program_.model)
-
-    def _tokenize(self, X: Any) -> list[list[int]]:
-        return tokenize(X, self.tokenizer_, self.program_.model.get_input_embeddings().num_embeddings)
 
     def _training_data(self, X: Any, y: Any) -> tuple[list[list[int]], np.ndarray | None]:
         sequences = self._tokenize(X)
