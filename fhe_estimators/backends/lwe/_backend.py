@@ -20,10 +20,10 @@ class LWEBackend:
         ``"fast"``: dimension 1,024 and 26 bits; noise about a third of that of 8-bit dynamic quantization.
         ``"precise"``: dimension 2,048 and 32 bits; a third of that noise, for twice the hints.
     product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
-        How integers are multiplied, by workers in this process and in the checks of responses: three products of
-        int8, two of int16 (CPU, compiled), one of float64, three of float32. All are exact, and give the same bits.
-        ``"auto"`` measures which is the fastest, in milliseconds, once a process and device; the environment variable
-        ``FHE_ESTIMATORS_PRODUCT`` pins it for processes where nothing else does, such as workers that serve.
+        How a worker in this process multiplies integers: three products of int8, two of int16 (CPU, compiled), one of
+        float64, or three of float32. All are exact, and give the same bits. ``"auto"`` measures which is the fastest,
+        in milliseconds, once a process and device. The environment variable ``FHE_ESTIMATORS_PRODUCT`` pins it for a
+        whole process, checks of responses and workers that serve included.
     hint_memory_bytes : int, default=2 ** 31
         Hints beyond it are kept in files.
     hint_directory : path-like, default=None
