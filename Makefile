@@ -25,7 +25,16 @@ installed = echo "$(1) has $$($(1)/bin/python -m pip list 2>/dev/null | tail -n 
 # Tests run in two processes; more threads inside each would only get in one another's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help demo test test-slow test-peers mutants lint format docs bench clean
+# Python of a version, wherever it is installed; the one that makes .venv where there is none. $(1): version
+python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python $(PYTHON); do \
+	$$p -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
+# Trees alone, since PyTorch and Concrete have ranges of their own.
+TREE_EXTRAS := '.[lightgbm,plots,dev]'
+OLDEST := .venv-oldest
+NEWEST := .venv-newest
+TREE_TESTS := tests/backends tests/ensembles tests/estimators tests/inspection tests/quantizers tests/serving fhe_estimators
+
+.PHONY: help demo test test-slow test-oldest test-newest test-peers mutants lint format docs bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
@@ -54,6 +63,20 @@ $(BENCH_READY): $(READY)
 	@$(call install,.venv,$(PINNED) -e '.[benchmarks]')
 	@touch $@
 
+$(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
+	@echo "Installing the lowest supported versions into $(OLDEST), with $(call python,3.10): about 800 MB."
+	@$(call python,3.10) -m venv --clear $(OLDEST)
+	@$(call install,$(OLDEST),-c constraints-oldest.txt -e $(TREE_EXTRAS) $(XGBOOST))
+	@$(call installed,$(OLDEST))
+	@touch $@
+
+$(NEWEST)/.ready: pyproject.toml
+	@echo "Installing the newest versions into $(NEWEST), with $(call python,3.13): about 700 MB."
+	@$(call python,3.13) -m venv --clear $(NEWEST)
+	@$(call install,$(NEWEST),-e $(TREE_EXTRAS) $(XGBOOST))
+	@$(call installed,$(NEWEST))
+	@touch $@
+
 demo: $(DEMO_READY) ## encrypted predictions on a whole test set, client and server apart
 	@$(BIN)/python examples/demo_breast_cancer.py
 
@@ -62,6 +85,14 @@ test: $(READY) ## all tests but the slow ones, with coverage
 
 test-slow: $(READY) ## the slow tests
 	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -q --all-libraries
+
+test-oldest: $(OLDEST)/.ready ## the tests of trees with the lowest supported versions, on Python 3.10 if it is installed
+	@$(OLDEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm) '
+	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n 2 -m 'not slow' -q $(TREE_TESTS)
+
+test-newest: $(NEWEST)/.ready ## the tests of trees with the newest versions, NumPy 2 among them, on Python 3.13 if it is installed
+	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm) '
+	@$(ONE_THREAD) $(NEWEST)/bin/python -m pytest -n 2 -m 'not slow' -q $(TREE_TESTS)
 
 test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)
 	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers environment concrete_ml) -m pytest -q tests/test_interop.py

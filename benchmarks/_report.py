@@ -19,7 +19,17 @@ FEATURES = {
 }
 #: Variables that keep libraries from using some of them.
 FEATURE_LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NUMBA_CPU_NAME")
-LIBRARIES = ("fhe-estimators", "tenseal", "numpy", "scikit-learn", "xgboost", "lightgbm", "torch", "numba")
+LIBRARIES = (
+    "fhe-estimators",
+    "tenseal",
+    "numpy",
+    "scikit-learn",
+    "xgboost",
+    "xgboost-cpu",
+    "lightgbm",
+    "torch",
+    "numba",
+)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -23,13 +23,16 @@ _FINE_TUNING = ("torch", "transformers", "peft", "accelerate", "fastapi", "uvico
 #: Files that import optional libraries at their top, or show them in their docstrings: left out where one of these is
 #: missing. Everything else must import in any environment.
 NEEDS = {
+    "fhe_estimators/backends/_security.py": _PYTORCH,
     "fhe_estimators/backends/lwe/*": _PYTORCH,
+    "fhe_estimators/datasets/_language.py": (*_FINE_TUNING, "gguf"),
     "fhe_estimators/lora/*": _FINE_TUNING,
     "fhe_estimators/quantizers/linear.py": _PYTORCH,
     "tests/attacks/fine_tuning.py": _FINE_TUNING,
     "tests/attacks/test_worker_*": _FINE_TUNING,
     "tests/backends/lwe/*": _PYTORCH,
     "tests/fuzz/*": _FINE_TUNING,
+    "tests/docs/*": _FINE_TUNING,
     "tests/lora/*": _FINE_TUNING,
     "tests/quantizers/test_linear.py": _PYTORCH,
 }

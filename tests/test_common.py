@@ -1,7 +1,9 @@
 """scikit-learn's own estimator checks: over every class in the clear, and again with encrypted predictions."""
 
+import xgboost
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 from fhe_estimators import estimators as module
 from tests.estimators.executing import EXECUTING
@@ -11,6 +13,7 @@ NAMES = [name for name in module.__all__ if name.startswith("FHE") and name not 
 
 _WEIGHTED_BOOTSTRAP = "a bootstrap sample depends on the number of rows (scikit-learn's own forests fail as well)"
 _WEIGHTED_SUBSAMPLE = "max_samples depends on the number of rows (scikit-learn's IsolationForest fails as well)"
+_FLOAT32_SUMS = "XGBoost 2 rounds sums of weights: probabilities differ by some 1e-7"
 _KEYS_ARE_KEPT = "the first encrypted prediction makes keys, and they are kept for the next ones"
 
 #: Checks that cannot pass, by class, with the reason.
@@ -36,6 +39,12 @@ ENCRYPTED = (
     "FHEGradientBoostingClassifier",
     "FHEIsolationForest",
 )
+
+
+if parse_version(xgboost.__version__) < parse_version("3"):
+    EXPECTED_FAILURES["FHEGradientBoostingClassifier"] = {
+        "check_sample_weight_equivalence_on_dense_data": _FLOAT32_SUMS
+    }
 
 
 def expected_failures(estimator):

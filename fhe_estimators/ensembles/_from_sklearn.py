@@ -198,5 +198,15 @@ def _ensemble(
         base_score=prior,
         link=link,
         input_dtype=input_dtype,
-        allow_nan=get_tags(model).input_tags.allow_nan,
+        allow_nan=_accepts_missing_values(model),
     )
+
+
+def _accepts_missing_values(model: Any) -> bool:
+    """Whether a model predicts rows with NaN.
+
+    Before scikit-learn 1.9 trees with monotonic constraints refuse them, though their tags say otherwise.
+    """
+    tree = model.estimators_[0] if isinstance(model, BaseForest) else model
+    supported = tree._support_missing_values(np.empty((0, 0))) if isinstance(tree, BaseDecisionTree) else True
+    return supported and get_tags(model).input_tags.allow_nan

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier, is_outlier_detector
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    OutlierMixin,
+    RegressorMixin,
+    is_classifier,
+    is_outlier_detector,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -71,7 +78,7 @@ class _RegressorPredictions(RegressorMixin, Predictions):
     pass
 
 
-class _OutlierPredictions(Predictions):
+class _OutlierPredictions(OutlierMixin, Predictions):
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         return self.scores[X, 0]
 
