@@ -1,4 +1,4 @@
-"""Encrypted activations times clear weights: worker, client, error and a peer.
+"""Encrypted activations times clear weights: worker, client and its roofline, error and a peer.
 
 ``python -m benchmarks.linear [--repeat 15] [--peer] [--device cpu] [--markdown] [--json FILE]``
 """
@@ -21,6 +21,7 @@ from fhe_estimators.backends.lwe.client.verification import ProductCheck
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
 from fhe_estimators.quantizers.linear import LINEAR_QUANTIZERS
 
+from . import _client_roofline
 from ._report import aligned, describe_machine, describe_products, machine, markdown, size
 from .peers import run_peer
 
@@ -235,6 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for parameters in ("fast", "precise")
     ]
     print(table(LAYER_HEADER, [layer_row(result) for result in layers]))
+    if options.device == "cpu":
+        print()
+        print(table(_client_roofline.HEADER, _client_roofline.rows(options.repeat)))
     if not options.no_errors:
         print("\nRelative error of encrypted layers on real activations, beside 8-bit dynamic quantization:\n")
         print(table(ERROR_HEADER, measure_errors()))

@@ -81,32 +81,32 @@ def _two_stages(real, imag, first, stop, span, twiddles):
 
 
 @njit(**LOOP_OPTIONS)
-def _store_coefficients(masks, k, column, r, m, untwist):
+def _store_coefficients(masks, shape, k, column, r, m, untwist):
     """Round complex number k, untwisted, to two coefficients of the product, if there are tokens for them."""
-    half, width = len(untwist), masks.shape[1]
+    half = len(untwist)
+    n_tokens, width = shape
     c, s, rounding = fill(untwist[k, 0]), fill(untwist[k, 1]), fill(_ROUNDING)
-    flat = masks.reshape(-1)
-    if k < len(masks):
-        store(flat, k * width + column, (r * c - m * s) + rounding)
-    if half + k < len(masks):
-        store(flat, (half + k) * width + column, (r * s + m * c) + rounding)
+    if k < n_tokens:
+        store(masks, k * width + column, (r * c - m * s) + rounding)
+    if half + k < n_tokens:
+        store(masks, (half + k) * width + column, (r * s + m * c) + rounding)
 
 
 @njit(**LOOP_OPTIONS)
-def _last_stages(real, imag, twiddles, untwist, masks, column):
+def _last_stages(real, imag, twiddles, untwist, masks, shape, column):
     """The last two stages, untwisting and rounding, in one pass."""
     span = len(untwist) // 4
     for k in range(span):
         for lane in range(0, LANES, WIDTH):
             r, m = _butterfly(real, imag, k * LANES + lane, span * LANES, twiddles, k)
-            _store_coefficients(masks, k, column + lane, r[0], m[0], untwist)
-            _store_coefficients(masks, k + span, column + lane, r[1], m[1], untwist)
-            _store_coefficients(masks, k + 2 * span, column + lane, r[2], m[2], untwist)
-            _store_coefficients(masks, k + 3 * span, column + lane, r[3], m[3], untwist)
+            _store_coefficients(masks, shape, k, column + lane, r[0], m[0], untwist)
+            _store_coefficients(masks, shape, k + span, column + lane, r[1], m[1], untwist)
+            _store_coefficients(masks, shape, k + 2 * span, column + lane, r[2], m[2], untwist)
+            _store_coefficients(masks, shape, k + 3 * span, column + lane, r[3], m[3], untwist)
 
 
 @njit(**LOOP_OPTIONS)
-def _small_transform(real, imag, untwist, masks, column):
+def _small_transform(real, imag, untwist, masks, shape, column):
     """The inverse FFT of one or two complex numbers, untwisting and rounding."""
     half = len(untwist)
     if half == 2:
@@ -114,7 +114,7 @@ def _small_transform(real, imag, untwist, masks, column):
     for k in range(half):
         for lane in range(0, LANES, WIDTH):
             j = k * LANES + lane
-            _store_coefficients(masks, k, column + lane, load(real, j), load(imag, j), untwist)
+            _store_coefficients(masks, shape, k, column + lane, load(real, j), load(imag, j), untwist)
 
 
 @njit(**LOOP_OPTIONS)
@@ -151,16 +151,16 @@ def compute_masks(spectra, groups, secret, twiddles, untwist, masks):
     masks : ndarray of uint32, shape (n_tokens, n_features)
         The result: the first coefficients of each product, one for each token; a column for each lane of the groups.
     """
-    half = len(untwist)
+    half, flat = len(untwist), masks.reshape(-1)
     real, imag = np.empty(half * LANES), np.empty(half * LANES)
     for group in range(groups[0], groups[1]):
         column = (group - groups[0]) * LANES
         if half < 4:
             _inner_products(spectra, group, secret, 0, half, real, imag)
-            _small_transform(real, imag, untwist, masks, column)
+            _small_transform(real, imag, untwist, flat, masks.shape, column)
             continue
         used = 0
         for first in range(0, half, half // 4):
             _inner_products(spectra, group, secret, first, first + half // 4, real, imag)
             used = _transform_quarter(real, imag, first, first + half // 4, twiddles)
-        _last_stages(real, imag, twiddles[used:], untwist, masks, column)
+        _last_stages(real, imag, twiddles[used:], untwist, flat, masks.shape, column)
