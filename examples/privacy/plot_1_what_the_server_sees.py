@@ -18,7 +18,6 @@ wrong key, and to damage one on its way.
 # :meth:`~fhe_estimators.serving.FHEClient.generate_keys`, which returns the
 # public evaluation keys and keeps the rest.
 
-import hashlib
 import json
 import tempfile
 import textwrap
@@ -30,6 +29,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
 from fhe_estimators import FHEGradientBoostingClassifier
+from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import FHEError
 from fhe_estimators.serving import FHEClient, FHEServer
 
@@ -148,7 +148,7 @@ plt.show()
 # intermediate values nor the score. The client does.
 
 response = server.run(request, evaluation_keys)
-print("client reads      ", client.decrypt_predict(response))
+print("client reads      ", client.decrypt_predict(response, request))
 print("model in the clear", clf.predict(row))
 
 # %%
@@ -157,9 +157,10 @@ print("model in the clear", clf.predict(row))
 #
 # Somebody who has the same model, but not the client's secret key, cannot read
 # the answer. The identity of the keys in the header gives the mix-up away
-# first. This identity is a name, not a protection, so we forge it (and the
-# checksum) as well: what comes out is then noise, and the decryption refuses
-# it instead of returning a wrong label.
+# first. This identity is a name, not a protection, so we forge it (and that of
+# the request) as well: what comes out is then noise, and the decryption
+# refuses it instead of returning a wrong label. It also retires the keys: a
+# server that learned how a client reacts to forgeries could learn the key.
 
 
 def attempt(what, function, *arguments):
@@ -171,14 +172,14 @@ def attempt(what, function, *arguments):
         print(f"{what}\n{textwrap.indent(text, '    ')}\n")
 
 
-def with_checksum(message):
-    """The message with its last 32 bytes, the checksum, computed anew."""
-    return message[:-32] + hashlib.sha256(message[:-32]).digest()
+def renamed(response, request):
+    """The ciphertexts of a response, under the names of another request."""
+    names, _ = unpack_message("request", request)
+    _, ciphertexts = unpack_message("response", response)
+    return pack_message("response", names, ciphertexts)
 
 
-own_id = header["key_id"].encode()
-stranger_id = read_header(stranger.encrypt(row))[0]["key_id"].encode()
-forged = with_checksum(response.replace(own_id, stranger_id))
+forged = renamed(response, stranger.encrypt(row))
 attempt("a stranger decrypts", stranger.decrypt_predict, response)
 attempt("the same, with a forged identity", stranger.decrypt_predict, forged)
 attempt(
@@ -190,14 +191,17 @@ attempt(
 # ------------------
 #
 # Messages that were truncated or altered by accident are refused, not answered
-# wrongly.
+# wrongly. Nor is a second, different response to a request decrypted, however
+# well it is made.
 
 flipped = bytearray(response)
 flipped[len(response) // 2] ^= 1
-attempt("cut off", client.decrypt_predict, response[: len(response) // 2])
-attempt("one bit flipped", client.decrypt_predict, bytes(flipped))
-fitting = with_checksum(bytes(flipped))
-attempt("the same, with a fitting checksum", client.decrypt_predict, fitting)
+half = response[: len(response) // 2]
+attempt("cut off", client.decrypt_predict, half, request)
+attempt("one bit flipped", client.decrypt_predict, bytes(flipped), request)
+another = server.run(client.encrypt(other_row), evaluation_keys)
+second = renamed(another, request)
+attempt("a second response", client.decrypt_predict, second, request)
 
 # %%
 # The checksum finds accidents, and what no correct evaluation could have
