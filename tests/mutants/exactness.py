@@ -23,12 +23,6 @@ MUTANTS = [
         "quantizers/_threshold.py",
         ("bins: strict thresholds as others", "if not ensemble.strict:", "if ensemble.strict is not None:", _EXACT),
         (
-            "bins: in another float type than the model's",
-            "typed = ensemble.threshold.astype(ensemble.input_dtype)",
-            "typed = ensemble.threshold.astype(np.float64)",
-            _EXACT,
-        ),
-        (
             "bins: thresholds of another model",
             "if len(nodes) and not (codes[nodes].max() < len(edges) and np.all(edges[codes[nodes]] == tests[nodes])):",
             "if len(nodes) and codes[nodes].max() < 0:",
