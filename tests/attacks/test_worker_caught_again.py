@@ -49,10 +49,13 @@ def test_a_worker_that_was_caught_gets_no_more_work(lies_about):
 
 
 def test_nobody_left_is_an_error_that_names_the_caught():
-    fitted = tuner(workers=[Liar("products")]).compile()
+    bad, asked = Liar("products"), []
+    fitted = tuner(workers=[bad]).compile()
     for _ in range(2):
         with pytest.raises(WorkerIntegrityError, match=r"\['bad'\] answered wrongly and get no more work in this run"):
             fitted.fit(TEXTS)
+        asked.append(bad.n_asked)
+    assert asked[0] == asked[1]  # rather none than a worker that was caught
 
 
 def test_check_vectors_are_fresh_after_a_refusal():

@@ -159,7 +159,7 @@ MUTANTS = [
             "pool: caught workers get work",
             "if worker.name not in self.caught_)",
             "if worker.name)",
-            _CAUGHT,
+            f"{_CAUGHT}::test_nobody_left_is_an_error_that_names_the_caught",
         ),
         (
             "pool: vectors that refused stay in use",

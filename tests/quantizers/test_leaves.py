@@ -110,6 +110,9 @@ def test_precision_goes_with_the_range_and_not_with_the_magnitude(offset):
     assert relative_score_error(ensemble, quantized) <= 1e-5 + np.spacing(abs(offset))
     low, high = quantized.score_bounds()
     assert max(abs(low).max(), abs(high).max()) <= 2**21 + 30
+    for found, exact in zip((low, high), ensemble.score_bounds(), strict=True):
+        scores = found / quantized.score_scale + quantized.base_score
+        np.testing.assert_allclose(scores, exact, rtol=1e-12, atol=1e-3)
 
 
 def test_a_constant_column_is_exact():
