@@ -92,18 +92,19 @@ def _base_score(parameters: dict[str, str]) -> np.ndarray:
 
 def _trees(booster: dict[str, Any], parameters: dict[str, str], n_rounds: int | None) -> list[SourceTree]:
     weights = None
-    if booster["name"] == "dart":
+    if booster["name"] == "dart":  # before XGBoost 3.4
         booster, weights = booster["gbtree"], booster["weight_drop"]
     if "model" not in booster or "trees" not in booster["model"]:
         raise UnsupportedModelError(f"booster={booster['name']!r} is not made of trees: use 'gbtree' or 'dart'.")
     model = booster["model"]
     used = len(model["trees"])
+    weights = weights or model.get("weight_drop") or [1.0] * used
+    if len(weights) != used:
+        raise UnsupportedModelError(f"The XGBoost model has {used} trees and {len(weights)} weights of them.")
     if n_rounds is not None:
         per_round = int(model["gbtree_model_param"]["num_parallel_tree"]) * _n_scores(parameters)
         used = min(used, n_rounds * per_round)
-    return [
-        _tree(model["trees"][i], model["tree_info"][i], 1.0 if weights is None else weights[i]) for i in range(used)
-    ]
+    return [_tree(model["trees"][i], model["tree_info"][i], weights[i]) for i in range(used)]
 
 
 def _tree(tree: dict[str, Any], column: int, weight: float) -> SourceTree:
