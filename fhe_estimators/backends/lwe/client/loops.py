@@ -15,8 +15,8 @@ from .vectors import WIDTH, fill, load, store
 
 __all__ = ["LANES", "compute_masks", "count_ones", "decrypt", "encrypt", "measure_lengths"]
 
-#: Features that one thread works on at a time; a multiple of `LANES`.
-_STRETCH = 96
+#: Features that one thread works on at a time: whole cache lines of ciphertexts, which no two threads share.
+_STRETCH = 64
 
 
 @njit(parallel=True, **LOOP_OPTIONS)
