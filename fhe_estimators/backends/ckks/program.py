@@ -158,7 +158,7 @@ class CKKSProgram(Program):
                 "parameters": asdict(self.parameters),
                 "n_scores": self.ensemble.n_scores,
                 "constants": self.schedule.constants,
-                "uses_pairs": self.packing.uses_pairs,
+                "uses_pairs": bool(self.packing.uses_pairs),
                 "galois_elements": self.galois_elements,
             },
             arrays={**self.comparisons.inputs.to_arrays(), "level": self.packing.levels, "role": self.packing.roles},
