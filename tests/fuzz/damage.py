@@ -54,11 +54,13 @@ def damaged_json(draw, sample):
             parent = parent[key]
         kind = draw(st.sampled_from(["replace", "remove", "add", "nest"]))
         if kind == "replace" or len(path) == 1:
-            parent[path[-1]] = draw(st.sampled_from(ODD_VALUES))
+            parent[path[-1]] = copy.deepcopy(draw(st.sampled_from(ODD_VALUES)))
         elif kind == "remove":
             del parent[path[-1]]
         elif isinstance(parent, dict):
-            parent[draw(st.text(max_size=5))] = "@" if kind == "nest" else draw(st.sampled_from(ODD_VALUES))
+            parent[draw(st.text(max_size=5))] = (
+                "@" if kind == "nest" else copy.deepcopy(draw(st.sampled_from(ODD_VALUES)))
+            )
     depth = draw(st.sampled_from([1, 100, 10_000]))
     text = json.dumps(document["root"]).replace('"@"', "[" * depth + "]" * depth)
     return text.encode(errors="surrogatepass")
