@@ -7,6 +7,7 @@ import argparse
 import compileall
 import os
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,9 @@ def run_tests(folder: Path, tests: list[str], numba_cache: Path) -> tuple[int, s
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         return _TESTS_FAILED, f"no end after {_SECONDS} s"
-    return done.returncode, (done.stdout + done.stderr)[-1500:]
+    # Where Concrete was used, a process may exit with 0 whatever pytest returned.
+    failed = done.returncode == 0 and re.search(r"^\d+ failed", done.stdout, flags=re.MULTILINE)
+    return _TESTS_FAILED if failed else done.returncode, (done.stdout + done.stderr)[-1500:]
 
 
 def judge(mutant: Mutant, folder: Path) -> tuple[str, str]:
