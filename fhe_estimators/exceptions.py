@@ -69,3 +69,11 @@ class WorkerError(FHEError, RuntimeError):
 
 class WorkerIntegrityError(WorkerError):
     """A worker's response is not the product it was asked for; the message names the worker."""
+
+
+class MemoryBudgetError(FHEError, MemoryError):
+    """A request would take more memory than there is: nothing was started. The message has the figure and a way out."""
+
+
+class MemoryBudgetWarning(UserWarning):
+    """A request to a compiled program would take more than half of this machine's memory."""

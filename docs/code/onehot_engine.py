@@ -199,8 +199,8 @@ class OneHotBackend(Backend):
     def client(self, spec, *, verbose=0):
         return OneHotClient(spec, verbose=verbose)
 
-    def evaluator(self, program, *, n_jobs=None, verbose=0, rerandomize=False):
-        return OneHotEvaluator(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+    def evaluator(self, program, **options):
+        return OneHotEvaluator(program, **options)
 
     def simulate(self, program, codes):
         return sum_leaves(program.ensemble, codes)  # no noise to simulate: it never reaches half a step

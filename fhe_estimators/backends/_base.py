@@ -74,7 +74,10 @@ class Program(ABC):
         Has at least ``scheme``, ``security_bits`` (of the parameters in use, estimated; 0 if
         nothing is encrypted), ``poly_modulus_degree``, ``depth``,
         ``n_ciphertexts``, ``upload_bytes``, ``download_bytes``, ``evaluation_key_bytes``,
-        ``server_sees``, ``client_learns``, and what servers can do to hide how they computed a
+        ``server_sees``, ``client_learns``; ``predicted_seconds``, a dict from 1 and 1,000 rows to the
+        seconds of a request on this machine, encryption and decryption included, keys and network
+        excluded; ``peak_memory_bytes``, the memory of a server process during the largest batch or
+        row, libraries included; and what servers can do to hide how they computed a
         score: ``can_rerandomize`` and ``flooding_bits``, the statistical distance of the noise in
         responses to noise that depends on nothing, as ``-log2``.
         """
@@ -95,11 +98,17 @@ class Client(ABC):
         What a client must know of a program.
     verbose : int, default=0
         Progress bars if positive.
+
+    Attributes
+    ----------
+    memory_budget_bytes : int or None
+        Memory that a request may take while it is encrypted; None, the default, for 80 % of what the process may use.
     """
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         self.spec = spec
         self.verbose = verbose
+        self.memory_budget_bytes: int | None = None
 
     @abstractmethod
     def generate_keys(self) -> bytes:
@@ -208,6 +217,9 @@ class Evaluator(ABC):
     rerandomize : bool, default=False
         Hide how scores were computed by adding encryptions of zero and noise, so that a client learns the scores and
         no more. How well it hides is ``flooding_bits`` of `Program.describe`.
+    memory_budget_bytes : int, default=None
+        Memory that a request may take; None for 80 % of what the process may use. A request that needs more is
+        refused before anything is computed.
 
     Raises
     ------
@@ -215,11 +227,20 @@ class Evaluator(ABC):
         If ``rerandomize`` is asked of an engine that cannot do it.
     """
 
-    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
+    def __init__(
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
+    ):
         self.program = program
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.rerandomize = rerandomize
+        self.memory_budget_bytes = memory_budget_bytes
         if rerandomize and not program.describe().get("can_rerandomize", False):
             raise ValueError(
                 f"rerandomize=True is not supported by the {program.backend!r} backend: use backend='ckks'."
@@ -245,6 +266,8 @@ class Evaluator(ABC):
         ------
         KeyMismatchError
             If request, keys and program do not belong together.
+        MemoryBudgetError
+            If the request would take more memory than the budget.
         ProtocolError
             If a message is malformed, truncated or altered.
         """
@@ -334,7 +357,13 @@ class Backend(ABC):
 
     @abstractmethod
     def evaluator(
-        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
     ) -> Evaluator:
         """Evaluator of a program.
 
@@ -348,6 +377,8 @@ class Backend(ABC):
             Progress bars if positive.
         rerandomize : bool, default=False
             Whether responses hide how they were computed (see `Evaluator`).
+        memory_budget_bytes : int, default=None
+            Memory that a request may take; None for 80 % of what the process may use.
 
         Returns
         -------

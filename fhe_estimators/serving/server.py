@@ -23,6 +23,9 @@ class FHEServer:
     rerandomize : bool, default=False
         Hide from clients how scores were computed, with encryptions of zero and noise; ``describe()`` says how well
         (``flooding_bits``).
+    memory_budget_bytes : int, default=None
+        Memory that a request may take; None for 80 % of what the process may use. ``describe()`` says what a request
+        takes (``peak_memory_bytes``).
 
     Examples
     --------
@@ -35,15 +38,33 @@ class FHEServer:
     128
     """
 
-    def __init__(self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
+    def __init__(
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
+    ):
         self.program = program
         self._evaluator = resolve_backend(program.backend).evaluator(
-            program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize
+            program,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            rerandomize=rerandomize,
+            memory_budget_bytes=memory_budget_bytes,
         )
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+        cls,
+        path: str | os.PathLike,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
     ) -> FHEServer:
         """Read an archive written by an estimator's ``save_server``.
 
@@ -57,6 +78,8 @@ class FHEServer:
             Progress bars if positive.
         rerandomize : bool, default=False
             Whether responses hide how they were computed.
+        memory_budget_bytes : int, default=None
+            Memory that a request may take; None for 80 % of what the process may use.
 
         Returns
         -------
@@ -68,7 +91,13 @@ class FHEServer:
         ProtocolError
             If the file is damaged, of another kind or of a later format version.
         """
-        return cls(load_server_archive(path), n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+        return cls(
+            load_server_archive(path),
+            n_jobs=n_jobs,
+            verbose=verbose,
+            rerandomize=rerandomize,
+            memory_budget_bytes=memory_budget_bytes,
+        )
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         """Encrypted rows to encrypted scores.
@@ -89,6 +118,8 @@ class FHEServer:
         ------
         KeyMismatchError
             If request, keys and model do not belong together.
+        MemoryBudgetError
+            If the request would take more memory than the budget.
         ProtocolError
             If a message is malformed, truncated or altered.
         """

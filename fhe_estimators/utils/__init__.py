@@ -1,19 +1,26 @@
 """Helpers without knowledge of trees or encryption."""
 
 from ._deprecation import deprecated, renamed_parameter
+from ._memory import PROCESS_BYTES, check_memory, memory_limit_bytes, readable_bytes, warn_of_memory
 from ._modes import FHE_MODES, check_fhe_mode
 from ._optional import import_optional, optional_module
-from ._progress import progress_bar
+from ._progress import StepProgress, progress_bar
 from ._sklearn import get_tags, validate_data
 
 __all__ = [
     "FHE_MODES",
+    "PROCESS_BYTES",
+    "StepProgress",
     "check_fhe_mode",
+    "check_memory",
     "deprecated",
     "get_tags",
     "import_optional",
+    "memory_limit_bytes",
     "optional_module",
     "progress_bar",
+    "readable_bytes",
     "renamed_parameter",
     "validate_data",
+    "warn_of_memory",
 ]

@@ -47,11 +47,21 @@ class BFVBackend(Backend):
         return _module("client").BFVClient(spec, verbose=verbose)
 
     def evaluator(
-        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
     ) -> Evaluator:
         _require_seal()
         return _module("evaluator.requests").BFVEvaluator(
-            program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize
+            program,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            rerandomize=rerandomize,
+            memory_budget_bytes=memory_budget_bytes,
         )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:

@@ -62,11 +62,21 @@ class CKKSBackend(Backend):
         return _module("client").CKKSClient(spec, verbose=verbose)
 
     def evaluator(
-        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
     ) -> Evaluator:
         _require_seal()
         return _module("evaluator.requests").CKKSEvaluator(
-            program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize
+            program,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            rerandomize=rerandomize,
+            memory_budget_bytes=memory_budget_bytes,
         )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:

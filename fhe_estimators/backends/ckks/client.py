@@ -10,7 +10,7 @@ import numpy as np
 import tenseal.sealapi as seal
 
 from ...exceptions import ProtocolError
-from ...utils import progress_bar
+from ...utils import check_memory, progress_bar
 from .._base import ClientSpec
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
@@ -21,6 +21,7 @@ from .circuit.packing import PackingPlan, expansion_of_group, pack_bits, server_
 from .circuit.redundancy import rows_from_slots
 from .circuit.slots import largest_expansion
 from .parameters import CKKSParameters
+from .sizes import seeded_ciphertext_bytes
 
 
 class CKKSClient(SessionClient):
@@ -77,6 +78,7 @@ class CKKSClient(SessionClient):
         n_slots = self.parameters.n_slots
         batches = [codes[start : start + n_slots] for start in range(0, len(codes), n_slots)]
         expansions = [largest_expansion(len(batch), n_slots, self.parameters.expansion_log2) for batch in batches]
+        self._check_memory(expansions)
         encryptor = seal.Encryptor(self.context.seal_context, secret)
         blobs = progress_bar(
             chain.from_iterable(
@@ -88,6 +90,19 @@ class CKKSClient(SessionClient):
         )
         shapes = [[len(batch), expansion] for batch, expansion in zip(batches, expansions, strict=True)]
         return {"batches": shapes}, list(blobs)
+
+    def _check_memory(self, expansions: list[int]) -> None:
+        """Refuse a request that would not fit: its ciphertexts, and the message that is made of them."""
+        upload_bytes = {
+            expansion: sum(seeded_ciphertext_bytes(self.parameters, g.level) for g in self.packing.groups(expansion))
+            for expansion in set(expansions)
+        }
+        check_memory(
+            2 * sum(upload_bytes[expansion] for expansion in expansions),
+            self.memory_budget_bytes,
+            "Encrypting these rows",
+            "Encrypt fewer rows at a time.",
+        )
 
     def _encrypt_batch(self, encryptor: seal.Encryptor, codes: np.ndarray, expansion: int) -> Iterator[bytes]:
         """The ciphertexts of up to ``N / 2 ** (expansion + 1)`` rows, serialized."""

@@ -11,6 +11,7 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
+from ...utils import readable_bytes, warn_of_memory
 from .._base import ClientSpec, Program
 from ..messages import program_digest
 from .circuit.comparisons import ComparisonTable, comparisons_of_ensemble
@@ -21,6 +22,7 @@ from .circuit.merged_trees import imaginary_bounds
 from .circuit.noise import circuit_noise
 from .circuit.packing import PackingPlan, server_automorphisms
 from .circuit.slots import rows_per_batch
+from .costs import BatchCost, batch_cost, peak_memory_bytes, predicted_seconds
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
 from .sizes import galois_key_bytes, public_ciphertext_bytes, public_key_bytes, relin_key_bytes, seeded_ciphertext_bytes
 
@@ -68,7 +70,12 @@ def compile_program(
     learned = quantizer.client_learns + "; the multiplicative depth"
     if not table.hides_bins:
         learned += "; the level at which each comparison is used, and whether it is a factor of a product"
-    return CKKSProgram(ensemble, parameters, quantizer.hidden_code_bits, learned)
+    program = CKKSProgram(ensemble, parameters, quantizer.hidden_code_bits, learned)
+    program.comparisons, program.schedule = table, plan  # found out already
+    for expansion in {0, parameters.expansion_log2}:
+        rows = "A full batch of rows" if expansion == 0 else "A small request"
+        warn_of_memory(program.peak_memory_bytes([expansion]), rows, program.way_out([expansion]))
+    return program
 
 
 def _score_bits(ensemble: TreeEnsemble, score_error: float) -> int:
@@ -164,6 +171,33 @@ class CKKSProgram(Program):
             arrays={**self.comparisons.inputs.to_arrays(), "level": self.packing.levels, "role": self.packing.roles},
         )
 
+    def batch_cost(self, expansion_log2: int) -> BatchCost:
+        """What evaluating a batch costs; found out once for each expansion."""
+        if expansion_log2 not in self._batch_costs:
+            self._batch_costs[expansion_log2] = batch_cost(self, expansion_log2)
+        return self._batch_costs[expansion_log2]
+
+    @cached_property
+    def _batch_costs(self) -> dict[int, BatchCost]:
+        return {}
+
+    def peak_memory_bytes(self, expansions: list[int], n_processes: int = 1) -> int:
+        """Memory of a server that evaluates batches of these expansions."""
+        return peak_memory_bytes(self, expansions, n_processes)
+
+    def way_out(self, expansions: list[int], n_processes: int = 1) -> str:
+        """What to do about a request that takes too much memory: a sentence."""
+        ways = []
+        small = self.peak_memory_bytes([self.parameters.expansion_log2])
+        if small < 0.9 * self.peak_memory_bytes(expansions, n_processes):
+            n_rows = rows_per_batch(self.parameters.n_slots, self.parameters.expansion_log2)
+            ways.append(f"send up to {n_rows:,} rows in a request, which take {readable_bytes(small)}")
+        if n_processes > 1:
+            ways.append("use a smaller n_jobs")
+        ways.append("train fewer or smaller trees (n_estimators, max_depth, max_leaf_nodes), or use a larger machine")
+        text = "; ".join(ways)
+        return f"{text[0].upper()}{text[1:]}."
+
     def predicted_error_std(self) -> float:
         """Standard deviation, in integer steps, of a decrypted leaf sum before rounding."""
         return predicted_error_std(self.parameters, circuit_noise(self.ensemble, self.comparisons, self.schedule))
@@ -188,6 +222,8 @@ class CKKSProgram(Program):
             "download_bytes": self.schedule.n_responses * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": rows_per_batch(p.n_slots, p.expansion_log2),
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
+            "predicted_seconds": {n_rows: round(predicted_seconds(self, n_rows), 4) for n_rows in (1, 1000)},
+            "peak_memory_bytes": max(self.peak_memory_bytes([k]) for k in {0, p.expansion_log2}),
             "evaluation_key_bytes": relin_key_bytes(p)
             + len(self.galois_elements) * galois_key_bytes(p)
             + public_key_bytes(p),

@@ -48,10 +48,22 @@ class ClearBackend(Backend):
         return module.ClearClient(spec, verbose=verbose)
 
     def evaluator(
-        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
     ) -> Evaluator:
         module = import_module(f"{__package__}.evaluator")
-        return module.ClearEvaluator(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+        return module.ClearEvaluator(
+            program,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            rerandomize=rerandomize,
+            memory_budget_bytes=memory_budget_bytes,
+        )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         return sum_leaves(program.ensemble, check_codes(codes, program.ensemble.n_features))

@@ -9,11 +9,15 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
+from ...utils import PROCESS_BYTES
 from .._base import ClientSpec, Program
 from ..messages import program_digest
 
 #: Types in which codes and leaf sums cross the wire.
 CODE_DTYPE, SUM_DTYPE = np.dtype("<i4"), np.dtype("<i8")
+
+#: Seconds of a tree on a row, roughly: next to nothing beside any encryption.
+_ROW_SECONDS = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,8 @@ class ClearProgram(Program):
             "rows_per_ciphertext": 1,
             "upload_bytes": self.ensemble.n_features * CODE_DTYPE.itemsize,
             "download_bytes": self.ensemble.n_scores * SUM_DTYPE.itemsize,
+            "predicted_seconds": {n_rows: _ROW_SECONDS * n_rows * self.ensemble.n_trees for n_rows in (1, 1000)},
+            "peak_memory_bytes": PROCESS_BYTES,
             "evaluation_key_bytes": 0,
             "server_sees": "everything: this backend encrypts nothing",
             "client_learns": self.client_learns,

@@ -10,6 +10,7 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
+from ...utils import warn_of_memory
 from .._base import Backend, Client, ClientSpec, Evaluator, Program
 from ._circuit import load_concrete
 from ._digits import MAX_CODE_BITS
@@ -78,6 +79,7 @@ class TFHEBackend(Backend):
         program = TFHEProgram(ensemble, code_bits, self.p_error, learns + "; the range of each score")
         if not program.is_constant:
             program.circuit  # noqa: B018 (compiles, or says why not)
+        warn_of_memory(program.peak_memory_bytes(), "A row", "Use a larger machine, or backend='ckks'.")
         return program
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
@@ -87,10 +89,22 @@ class TFHEBackend(Backend):
         return _module("client").TFHEClient(spec, verbose=verbose)
 
     def evaluator(
-        self, program: Program, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False
+        self,
+        program: Program,
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        rerandomize: bool = False,
+        memory_budget_bytes: int | None = None,
     ) -> Evaluator:
         load_concrete()
-        return _module("evaluator").TFHEEvaluator(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+        return _module("evaluator").TFHEEvaluator(
+            program,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            rerandomize=rerandomize,
+            memory_budget_bytes=memory_budget_bytes,
+        )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         return _module("_simulation").simulate(program, codes)

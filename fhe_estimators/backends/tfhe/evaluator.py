@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...exceptions import ProtocolError
-from ...utils import progress_bar
+from ...utils import check_memory, progress_bar
 from .._base import Evaluator
 from ..messages import check_identity, pack_message, read_n_rows, response_header, unpack_message
 from ._circuit import load_concrete
@@ -17,8 +17,8 @@ class TFHEEvaluator(Evaluator):
 
     program: TFHEProgram
 
-    def __init__(self, program: TFHEProgram, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
-        super().__init__(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+    def __init__(self, program: TFHEProgram, **options: Any):
+        super().__init__(program, **options)
         self._key_cache: tuple[bytes, dict[str, Any], Any] | None = None
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
@@ -27,6 +27,8 @@ class TFHEEvaluator(Evaluator):
         reply = response_header(header, keys_header, self.program.program_id)
         if len(blobs) != (0 if self.program.is_constant else read_n_rows("request", header)):
             raise ProtocolError("The request does not hold a ciphertext for every row.")
+        way_out = "Use a larger machine, or backend='ckks'."
+        check_memory(self.program.peak_memory_bytes() + len(request), self.memory_budget_bytes, "This request", way_out)
         bar = progress_bar(blobs, description="evaluate", verbose=self.verbose)
         return pack_message("response", reply, [self._evaluate_row(bytes(blob), keys) for blob in bar])
 

@@ -13,6 +13,7 @@ from .._base import ClientSpec, Program
 from ..messages import program_digest
 from ._circuit import compile_circuit
 from ._comparisons import Comparisons, distinct_comparisons
+from ._costs import peak_memory_bytes, seconds_of_row
 from ._digits import CodeBits, comparison_tables
 from ._key_parameters import security_of_specs
 from ._tables import Source, Table, TablePlan, plan_tables
@@ -134,6 +135,10 @@ class TFHEProgram(Program):
             arrays=arrays,
         )
 
+    def peak_memory_bytes(self) -> int:
+        """Memory of a server process during a row."""
+        return peak_memory_bytes(0 if self.is_constant else _compressed_key_bytes(self.circuit))
+
     def describe(self) -> dict[str, Any]:
         circuit = None if self.is_constant else self.circuit
         return {
@@ -149,6 +154,10 @@ class TFHEProgram(Program):
             "rows_per_ciphertext": 1,
             "upload_bytes": 0 if circuit is None else circuit.size_of_inputs,
             "download_bytes": 0 if circuit is None else circuit.size_of_outputs,
+            "predicted_seconds": {
+                n_rows: 0.0 if circuit is None else round(n_rows * seconds_of_row(circuit), 4) for n_rows in (1, 1000)
+            },
+            "peak_memory_bytes": self.peak_memory_bytes(),
             "evaluation_key_bytes": 0 if circuit is None else _compressed_key_bytes(circuit),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns,

@@ -36,8 +36,8 @@ class BFVEvaluator(Evaluator):
 
     program: BFVProgram
 
-    def __init__(self, program: BFVProgram, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
-        super().__init__(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+    def __init__(self, program: BFVProgram, **options: Any):
+        super().__init__(program, **options)
         self._key_cache: tuple[bytes, PublicKeys] | None = None
         parameters = program.parameters
         self._plaintexts = PlaintextCache(8 * parameters.poly_modulus_degree * len(parameters.prime_bits))

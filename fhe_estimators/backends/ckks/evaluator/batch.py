@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tenseal.sealapi as seal
 
 from ....exceptions import ProtocolError
-from ...messages import is_count
+from ...messages import Blob, is_count
 from ...seal_file import SealFile
 from .._context import CKKSContext
 from ..circuit.packing import PackedGroup
 from ..circuit.slots import rows_per_batch
 from ..program import CKKSProgram
-from .arithmetic import CircuitEvaluator
-from .bits import EncryptedBit, EncryptedBits
-from .digits import compose_bits
+from .arithmetic import Encrypted
+from .circuit import circuit_evaluator
 from .evaluation_keys import PublicKeys
+from .inputs import LazyInputs
 from .rerandomization import Rerandomizer
-from .unpacking import Unpacker
+from .seal_arithmetic import SEALArithmetic
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,11 @@ class EncryptedBatch:
 
     n_rows: int
     expansion_log2: int
-    blobs: list[bytes]
+    blobs: Sequence[Blob]
+
+    def portable(self) -> EncryptedBatch:
+        """For another process, with copies of what is part of the request."""
+        return EncryptedBatch(self.n_rows, self.expansion_log2, [bytes(blob) for blob in self.blobs])
 
 
 def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKSProgram) -> list[EncryptedBatch]:
@@ -46,7 +51,7 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
         if not allowed or not 1 <= n_rows <= rows_per_batch(parameters.n_slots, expansion):
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
         n_blobs = sum(1 for _ in program.packing.groups(expansion))
-        batches.append(EncryptedBatch(n_rows, expansion, [bytes(blob) for blob in blobs[start : start + n_blobs]]))
+        batches.append(EncryptedBatch(n_rows, expansion, blobs[start : start + n_blobs]))
         start += n_blobs
     if not batches or start != len(blobs):
         raise ProtocolError(f"The request has {len(blobs)} ciphertexts, expected {start}.")
@@ -54,49 +59,45 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
 
 
 def evaluate_batch(
-    program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, *, rerandomize: bool = False, verbose: int = 0
+    program: CKKSProgram,
+    keys: PublicKeys,
+    batch: EncryptedBatch,
+    *,
+    rerandomize: bool = False,
+    after_step: Callable[[], None] = lambda: None,
 ) -> list[bytes]:
     """Encrypted leaf sums of one batch: a blob for each score that is not constant.
 
     With pairs they are twice as large, and without imaginary parts.
     """
     try:
-        return _evaluate_batch(program, keys, batch, rerandomize=rerandomize, verbose=verbose)
+        return _evaluate_batch(program, keys, batch, rerandomize=rerandomize, after_step=after_step)
     except RuntimeError as error:  # SEAL refuses results that hide nothing, which encryptions do not lead to
         raise ProtocolError(f"The request holds what a client does not encrypt: {error}.") from error
 
 
 def _evaluate_batch(
-    program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, *, rerandomize: bool, verbose: int
+    program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch, *, rerandomize: bool, after_step: Callable[[], None]
 ) -> list[bytes]:
-    plan, context = program.schedule, keys.context
+    context, arithmetic = keys.context, SEALArithmetic(keys)
+    groups = list(program.packing.groups(batch.expansion_log2))
     with SealFile() as file:
-        inputs = _load_inputs(file, program, keys, batch)
-        bits = EncryptedBits(context, compose_bits(context, plan, program.comparisons, inputs, keys.relin_keys))
-        circuit = CircuitEvaluator(keys, plan, bits)
-        responses = circuit.evaluate(clear_imaginary=program.packing.uses_pairs, verbose=verbose)
+
+        def load(number: int) -> Encrypted:
+            level = groups[number].level
+            ciphertext = _load_ciphertext(file, context, batch.blobs[number], groups[number])
+            return arithmetic.made(ciphertext, level, 2, arithmetic.scales[level])
+
+        inputs = LazyInputs(arithmetic, groups, load, program.parameters.poly_modulus_degree)
+        circuit = circuit_evaluator(program.schedule, program.comparisons, arithmetic, inputs)
+        scores = circuit.evaluate(clear_imaginary=program.packing.uses_pairs, after_step=after_step)
+        responses = [score.ciphertext for score in scores]
         if rerandomize:
             Rerandomizer(program, keys).apply(responses, batch.expansion_log2)
         return [file.dump(response) for response in responses]
 
 
-def _load_inputs(
-    file: SealFile, program: CKKSProgram, keys: PublicKeys, batch: EncryptedBatch
-) -> dict[int, EncryptedBit]:
-    """The inputs of a batch, unpacked, at the exact scales the program counts on (a message cannot set its own)."""
-    context, inputs = keys.context, {}
-    unpacker = Unpacker(context, keys.galois_keys) if batch.expansion_log2 else None
-    for group, blob in zip(program.packing.groups(batch.expansion_log2), batch.blobs, strict=True):
-        packed = _load_ciphertext(file, context, blob, group)
-        parts = unpacker.unpack(packed, len(group.places), group.level) if unpacker else [packed]
-        for place, part in zip(group.places, parts, strict=True):
-            part.scale = context.bit_scale(group.level)
-            for position, index in enumerate(place):
-                inputs[index] = EncryptedBit(part, group.level, imaginary=position == 1)
-    return inputs
-
-
-def _load_ciphertext(file: SealFile, context: CKKSContext, blob: bytes, group: PackedGroup) -> seal.Ciphertext:
+def _load_ciphertext(file: SealFile, context: CKKSContext, blob: Blob, group: PackedGroup) -> seal.Ciphertext:
     ciphertext = file.load(seal.Ciphertext(), context, blob, "ciphertext")
     if ciphertext.size() != 2 or ciphertext.parms_id() != context.level_ids[group.level]:
         raise ProtocolError("A ciphertext of the request has another size or level than the program expects.")

@@ -1,13 +1,16 @@
-"""The encrypted bits of one batch at every level and scale the circuit asks for (server side)."""
+"""The encrypted bits of one batch at every level and scale the circuit asks for (server side).
+
+A bit is made when it is first asked for, and given up after its last use; so are its copies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import tenseal.sealapi as seal
-
-from .._context import CKKSContext
+from ..circuit.uses import BitUse
+from .arithmetic import Arithmetic, Encrypted
 
 
 @dataclass(frozen=True)
@@ -18,53 +21,64 @@ class EncryptedBit:
     (see `circuit.packing`).
     """
 
-    ciphertext: seal.Ciphertext
-    level: int
+    encrypted: Encrypted
     imaginary: bool = False
 
 
 class EncryptedBits:
-    """Derived copies of bits, each made once.
+    """Bits of comparisons and derived copies of them, each made once.
 
     Parameters
     ----------
-    context : CKKSContext
-    made : mapping of int to EncryptedBit
-        The bit of each comparison at the level and scale it was made at.
+    arithmetic : Arithmetic
+    make : callable
+        From a comparison to the bits that are made on the way to it, its own among them; each bit is made once.
+    uses : Counter of BitUse
+        How often each copy will be asked for.
     """
 
-    def __init__(self, context: CKKSContext, made: Mapping[int, EncryptedBit]):
-        self.context = context
-        self.made = made
-        self.evaluator = seal.Evaluator(context.seal_context)
-        self.encoder = seal.CKKSEncoder(context.seal_context)
-        self._derived: dict[tuple[int, int, bool], EncryptedBit] = {}
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        make: Callable[[int], dict[int, EncryptedBit]],
+        uses: Counter[BitUse],
+    ):
+        self.arithmetic = arithmetic
+        self._make = make
+        self._uses_left = Counter(uses)
+        self._copies_left = Counter(use.comparison for use in uses)
+        self._made: dict[int, EncryptedBit] = {}
+        self._copies: dict[BitUse, EncryptedBit] = {}
 
-    def at_level(self, comparison: int, level: int) -> EncryptedBit:
-        """A bit at a level, at the scale it was made at: drops primes, free of noise."""
-        bit = self.made[comparison]
-        if bit.level == level:
-            return bit
-        key = comparison, level, False
-        if key not in self._derived:
-            dropped = seal.Ciphertext()
-            self.evaluator.mod_switch_to(bit.ciphertext, self.context.level_ids[level], dropped)
-            self._derived[key] = EncryptedBit(dropped, level, bit.imaginary)
-        return self._derived[key]
+    def __len__(self) -> int:
+        """Bits and copies in memory."""
+        return len(self._made) + len(self._copies)
 
-    def at_scale(self, comparison: int, level: int) -> EncryptedBit:
-        """A bit at a level and the scale of factors there: a plain multiplication and a rescaling if it has another."""
-        bit, scale = self.made[comparison], self.context.bit_scale(level)
-        if bit.ciphertext.scale == scale:
-            return self.at_level(comparison, level)
-        key = comparison, level, True
-        if key not in self._derived:
-            plain, scaled = seal.Plaintext(), seal.Ciphertext()
-            factor = round(scale * self.context.primes[bit.level] / bit.ciphertext.scale)
-            self.encoder.encode(float(factor), self.context.level_ids[bit.level], 1.0, plain)
-            self.evaluator.multiply_plain(bit.ciphertext, plain, scaled)
-            self.evaluator.rescale_to_next_inplace(scaled)
-            scaled.scale = scale
-            self.evaluator.mod_switch_to_inplace(scaled, self.context.level_ids[level])
-            self._derived[key] = EncryptedBit(scaled, level, bit.imaginary)
-        return self._derived[key]
+    def use(self, use: BitUse) -> EncryptedBit:
+        """A bit at a level: a rescaling at most. Not to be changed.
+
+        At any scale if the use is not exact, which takes no noise and only drops primes; else at that of factors.
+        """
+        copy = self._copies.pop(use, None)
+        if copy is None:
+            bit = self._bit(use.comparison)
+            copy = EncryptedBit(self._copy(bit.encrypted, use), bit.imaginary)
+            self._copies_left[use.comparison] -= 1
+            if not self._copies_left[use.comparison]:
+                del self._made[use.comparison]
+        self._uses_left[use] -= 1
+        if self._uses_left[use]:
+            self._copies[use] = copy
+        return copy
+
+    def _bit(self, comparison: int) -> EncryptedBit:
+        if comparison not in self._made:
+            self._made.update((made, bit) for made, bit in self._make(comparison).items() if self._copies_left[made])
+        return self._made[comparison]
+
+    def _copy(self, bit: Encrypted, use: BitUse) -> Encrypted:
+        scale = self.arithmetic.scales[use.level]
+        if not use.exact or bit.scale == scale:
+            return self.arithmetic.drop(bit, use.level)
+        scaled = self.arithmetic.multiple(bit, 1.0, scale * self.arithmetic.primes[bit.level])
+        return self.arithmetic.drop(self.arithmetic.rescale(scaled, scale), use.level)

@@ -1,86 +1,81 @@
-"""Bits of comparisons from encrypted inputs (server side; see `circuit.comparisons`)."""
+"""Bits of comparisons from encrypted digits (server side; see `circuit.comparisons`)."""
 
 from __future__ import annotations
 
-import tenseal.sealapi as seal
+from collections import Counter
 
-from .._context import CKKSContext
 from ..circuit.comparisons import ComparisonTable, Recipe
-from ..circuit.levels import Schedule
-from .bits import EncryptedBit
+from ..circuit.uses import BitUse
+from .arithmetic import Arithmetic, Encrypted
+from .bits import EncryptedBit, EncryptedBits
+from .inputs import LazyInputs
 
 
-def compose_bits(
-    context: CKKSContext,
-    plan: Schedule,
-    table: ComparisonTable,
-    inputs: dict[int, EncryptedBit],
-    relin_keys: seal.RelinKeys,
-) -> dict[int, EncryptedBit]:
-    """The bit of each used comparison, at the comparison's level.
+class ComposedBits:
+    """Makes bits of comparisons where these are no inputs.
 
-    Free where comparisons are inputs; otherwise a multiplication, a relinearization, a rescaling and some
-    additions a comparison.
+    A bit takes a multiplication, a relinearization, a rescaling and some additions.
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    table : ComparisonTable
+    used : sequence of int
+        The comparisons that will be asked for, each once.
+    inputs : LazyInputs
+    circuit_level : int
+        Level of the bits.
     """
-    if not table.hides_bins:
-        return inputs
-    composer = _Composer(context, inputs, relin_keys)
-    used = [comparison for comparison, level in enumerate(plan.comparison_levels) if level > 0]
-    return {
-        comparison: EncryptedBit(composer.bit(table.recipes[comparison], plan), plan.circuit_level)
-        for comparison in used
-    }
 
+    def __init__(
+        self, arithmetic: Arithmetic, table: ComparisonTable, used: list[int], inputs: LazyInputs, circuit_level: int
+    ):
+        self._arithmetic = arithmetic
+        self._table = table
+        self._level = circuit_level
+        uses = Counter(self._use(index) for comparison in used for index in table.recipes[comparison].inputs)
+        self._inputs = EncryptedBits(arithmetic, inputs.make, uses)
 
-class _Composer:
-    def __init__(self, context: CKKSContext, inputs: dict[int, EncryptedBit], relin_keys: seal.RelinKeys):
-        self.context = context
-        self.inputs = inputs
-        self.relin_keys = relin_keys
-        self.evaluator = seal.Evaluator(context.seal_context)
-        self.encoder = seal.CKKSEncoder(context.seal_context)
+    def make(self, comparison: int) -> dict[int, EncryptedBit]:
+        """The bit of a comparison."""
+        recipe = self._table.recipes[comparison]
+        bit = self._terms(recipe)
+        if recipe.above:
+            product = self._product(recipe)
+            if bit is not None:
+                self._arithmetic.add(product, bit)
+            bit = product
+        assert bit is not None, "constant comparisons are merged away"
+        return {comparison: EncryptedBit(bit)}
 
-    def bit(self, recipe: Recipe, plan: Schedule) -> seal.Ciphertext:
-        level_id = self.context.level_ids[plan.circuit_level]
-        terms = None
-        if recipe.terms:
-            terms = self._sum(recipe.terms)
-            if recipe.negate_terms:
-                self.evaluator.negate_inplace(terms)
-            if recipe.constant:
-                self._add_one(terms)
-            self.evaluator.mod_switch_to_inplace(terms, level_id)
-        if not recipe.above:
-            assert terms is not None, "constant comparisons are merged away"
-            return terms
-        bit = self._product(recipe)
-        if terms is not None:
-            self.evaluator.add_inplace(bit, terms)
-        return bit
+    def _terms(self, recipe: Recipe) -> Encrypted | None:
+        if not recipe.terms:
+            return None
+        terms = self._sum(recipe.terms, -1 if recipe.negate_terms else 1)
+        if recipe.constant:
+            self._arithmetic.add_constant(terms, 1.0)
+        return self._arithmetic.drop(terms, self._level)
 
-    def _product(self, recipe: Recipe) -> seal.Ciphertext:
+    def _product(self, recipe: Recipe) -> Encrypted:
         """``(complement +- sum(equal)) * sum(above)``, a level below the inputs, of size 2."""
-        equal, above, product = self._sum(recipe.equal), self._sum(recipe.above), seal.Ciphertext()
+        equal = self._sum(recipe.equal, -1 if recipe.complement else 1)
         if recipe.complement:
-            self.evaluator.negate_inplace(equal)
-            self._add_one(equal)
-        self.evaluator.multiply(equal, above, product)
+            self._arithmetic.add_constant(equal, 1.0)
+        product = self._arithmetic.multiply(equal, self._sum(recipe.above, 1))
         # Relinearized before the rescaling, which divides the noise of the key switching away.
-        self.evaluator.relinearize_inplace(product, self.relin_keys)
-        self.evaluator.rescale_to_next_inplace(product)
-        product.scale = self.context.bit_scale(self.context.parameters.n_levels - 1)
-        return product
+        product = self._arithmetic.relinearize(product)
+        return self._arithmetic.rescale(product, self._arithmetic.scales[product.level - 1])
 
-    def _sum(self, indices: tuple[int, ...]) -> seal.Ciphertext:
-        total = seal.Ciphertext()
-        if len(indices) == 1:
-            only = self.inputs[indices[0]].ciphertext
-            self.evaluator.mod_switch_to(only, only.parms_id(), total)  # a copy
-        else:
-            self.evaluator.add_many([self.inputs[index].ciphertext for index in indices], total)
+    def _sum(self, indices: tuple[int, ...], sign: int) -> Encrypted:
+        total: Encrypted | None = None
+        for index in indices:
+            encrypted = self._inputs.use(self._use(index)).encrypted
+            if total is None:
+                total = self._arithmetic.signed(encrypted, sign)
+            else:
+                self._arithmetic.add(total, encrypted, sign)
+        assert total is not None
         return total
 
-    def _add_one(self, ciphertext: seal.Ciphertext) -> None:
-        plain = seal.Plaintext()
-        self.encoder.encode(1.0, ciphertext.parms_id(), ciphertext.scale, plain)
-        self.evaluator.add_plain_inplace(ciphertext, plain)
+    def _use(self, index: int) -> BitUse:
+        return BitUse(index, self._arithmetic.top_level, exact=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from joblib import Parallel, delayed
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 
-from ....utils import progress_bar
+from ....utils import StepProgress, check_memory
 from ..._base import Evaluator
 from ...messages import pack_message, response_header, unpack_message
 from ..program import CKKSProgram
@@ -20,15 +21,14 @@ class CKKSEvaluator(Evaluator):
     Parameters
     ----------
     program : CKKSProgram
-    n_jobs : int, default=None
-        Processes over the batches of a request (joblib).
-    verbose : int, default=0
+    **options
+        Of `Evaluator`; processes (joblib) take batches of a request.
     """
 
     program: CKKSProgram
 
-    def __init__(self, program: CKKSProgram, *, n_jobs: int | None = None, verbose: int = 0, rerandomize: bool = False):
-        super().__init__(program, n_jobs=n_jobs, verbose=verbose, rerandomize=rerandomize)
+    def __init__(self, program: CKKSProgram, **options: Any):
+        super().__init__(program, **options)
         self._key_cache: tuple[bytes, PublicKeys] | None = None
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
@@ -40,24 +40,45 @@ class CKKSEvaluator(Evaluator):
             If a message is malformed, truncated or made for other parameters.
         KeyMismatchError
             If request, keys and program do not belong together.
+        MemoryBudgetError
+            If the evaluation would take more memory than the budget.
         """
         header, blobs = unpack_message("request", request)
         keys = self._parse_keys(evaluation_keys)
         reply = response_header(header, keys.header, self.program.program_id)
         batches = split_batches(header, blobs, self.program)
+        self._check_memory(batches)
         responses = self._evaluate(batches, evaluation_keys, keys)
         return pack_message("response", reply, [blob for response in responses for blob in response])
 
     def _evaluate(self, batches: list[EncryptedBatch], message: bytes, keys: PublicKeys) -> list[list[bytes]]:
-        if len(batches) == 1:
-            return [evaluate_batch(self.program, keys, batches[0], rerandomize=self.rerandomize, verbose=self.verbose)]
-        if self.n_jobs in (None, 1):
-            responses = (evaluate_batch(self.program, keys, batch, rerandomize=self.rerandomize) for batch in batches)
-        else:
-            responses = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-                delayed(_evaluate_in_worker)(self.program, message, batch, self.rerandomize) for batch in batches
-            )
-        return list(progress_bar(responses, description="evaluate", verbose=self.verbose, total=len(batches)))
+        costs = [self.program.batch_cost(batch.expansion_log2).finished for batch in batches]
+        description = f"evaluate {sum(batch.n_rows for batch in batches):,} rows"
+        if self._n_processes(batches) == 1:
+            finished = np.concatenate(costs) + np.repeat(_starts(costs), [len(cost) for cost in costs])
+            with StepProgress(finished, description=description, verbose=self.verbose) as step:
+                return [
+                    evaluate_batch(self.program, keys, batch, rerandomize=self.rerandomize, after_step=step)
+                    for batch in batches
+                ]
+        responses = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(_evaluate_in_worker)(self.program, message, batch.portable(), self.rerandomize) for batch in batches
+        )
+        finished = _starts(costs) + [cost[-1] for cost in costs]
+        evaluated = []
+        with StepProgress(finished, description=description, verbose=self.verbose) as step:
+            for response in responses:
+                evaluated.append(response)
+                step()
+        return evaluated
+
+    def _n_processes(self, batches: list[EncryptedBatch]) -> int:
+        return min(len(batches), 1 if self.n_jobs is None else effective_n_jobs(self.n_jobs))
+
+    def _check_memory(self, batches: list[EncryptedBatch]) -> None:
+        expansions, n_processes = [batch.expansion_log2 for batch in batches], self._n_processes(batches)
+        needed = self.program.peak_memory_bytes(expansions, n_processes)
+        check_memory(needed, self.memory_budget_bytes, "This request", self.program.way_out(expansions, n_processes))
 
     def _parse_keys(self, message: bytes) -> PublicKeys:
         """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
@@ -81,3 +102,8 @@ def _evaluate_in_worker(
     if _worker is None or _worker.program.program_id != program.program_id:
         _worker = CKKSEvaluator(program)
     return evaluate_batch(_worker.program, _worker._parse_keys(evaluation_keys), batch, rerandomize=rerandomize)
+
+
+def _starts(costs: list[np.ndarray]) -> np.ndarray:
+    """Seconds that have passed before each batch, one after the other."""
+    return np.cumsum([0.0, *(cost[-1] for cost in costs[:-1])])

@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-import tenseal.sealapi as seal
-
-from .._context import CKKSContext
 from ..circuit.packing import expansion_of_group, galois_elements
-from ..circuit.slots import slot_roots
+from .arithmetic import Arithmetic, Encrypted
 
 
 class Unpacker:
-    """Separates the comparisons of packed ciphertexts.
+    """Separates the places of a packed ciphertext, each when it is asked for: ``n_places - 1`` key switchings in all.
+
+    What was separated on the way to a place and not asked for yet stays packed as far as it is, which takes less
+    memory than all bits.
 
     Parameters
     ----------
-    context : CKKSContext
-    galois_keys : seal.GaloisKeys
-        For `galois_elements` of the expansion.
+    arithmetic : Arithmetic
+        With keys for `galois_elements` of the expansion.
+    packed : Encrypted
+    n_places : int
+    poly_modulus_degree : int
     """
 
-    def __init__(self, context: CKKSContext, galois_keys: seal.GaloisKeys):
-        self.context = context
-        self.galois_keys = galois_keys
-        self.evaluator = seal.Evaluator(context.seal_context)
-        self.encoder = seal.CKKSEncoder(context.seal_context)
-        self._shifts: dict[tuple[int, int], seal.Plaintext] = {}
+    def __init__(self, arithmetic: Arithmetic, packed: Encrypted, n_places: int, poly_modulus_degree: int):
+        self._arithmetic = arithmetic
+        self._n_places = n_places
+        self._elements = galois_elements(poly_modulus_degree, expansion_of_group(n_places))
+        #: Parts after a number of rounds: they hold the places that are equal to their index modulo ``2 ** rounds``.
+        self._parts = {(0, 0): packed}
 
-    def unpack(self, packed: seal.Ciphertext, n_comparisons: int, level: int) -> list[seal.Ciphertext]:
-        """One ciphertext a comparison: ``n_comparisons - 1`` key switchings, no level."""
-        rounds = expansion_of_group(n_comparisons)
-        parts = [packed]
-        for j, element in enumerate(galois_elements(self.context.parameters.poly_modulus_degree, rounds)):
-            evens, odds = [], []
-            for index, part in enumerate(parts):
-                even = seal.Ciphertext()
-                evens.append(even)
-                if index + 2**j >= n_comparisons:  # nothing was packed into the odd half: twice the even one
-                    self.evaluator.add(part, part, even)
-                    continue
-                image, odd = seal.Ciphertext(), seal.Ciphertext()
-                self.evaluator.apply_galois(part, element, self.galois_keys, image)
-                self.evaluator.add(part, image, even)
-                self.evaluator.sub(part, image, odd)
-                self.evaluator.multiply_plain_inplace(odd, self._inverse_power(2**j, level))
-                odds.append(odd)
-            parts = evens + odds
-        return parts
+    def take(self, place: int) -> Encrypted:
+        """The ciphertext of a place; each can be taken once. No level."""
+        rounds = len(self._elements)
+        while (rounds, place % 2**rounds) not in self._parts:
+            rounds -= 1
+        part = self._parts.pop((rounds, place % 2**rounds))
+        for j in range(rounds, len(self._elements)):
+            index = place % 2**j
+            odd = self._split(part, j, index)  # the part itself becomes the even one
+            if place >> j & 1:
+                assert odd is not None
+                self._parts[j + 1, index], part = part, odd
+            elif odd is not None:
+                self._parts[j + 1, index + 2**j] = odd
+        return part
 
-    def _inverse_power(self, exponent: int, level: int) -> seal.Plaintext:
-        """``X ** -exponent`` at a level, at scale 1 (its coefficients are integers)."""
-        if (exponent, level) not in self._shifts:
-            plain = seal.Plaintext()
-            slots = slot_roots(self.context.parameters.poly_modulus_degree) ** -exponent
-            self.encoder.encode(slots.tolist(), self.context.level_ids[level], 1.0, plain)
-            self._shifts[exponent, level] = plain
-        return self._shifts[exponent, level]
+    def _split(self, part: Encrypted, j: int, index: int) -> Encrypted | None:
+        """Leave the even half of a part in it, and return the odd one, if there is one: one key switching."""
+        if index + 2**j >= self._n_places:  # nothing was packed into the odd half: twice the even one
+            self._arithmetic.add(part, part)
+            return None
+        image = self._arithmetic.automorphism(part, self._elements[j])
+        odd = self._arithmetic.signed(part, 1)
+        self._arithmetic.add(odd, image, -1)
+        self._arithmetic.shift(odd, 2**j)
+        self._arithmetic.add(part, image)
+        return odd
