@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhe_estimators.backends.ckks import CKKSBackend
 from fhe_estimators.backends.ckks.circuit.comparisons import comparisons_of_ensemble as table_of
 from fhe_estimators.backends.ckks.circuit.inputs import FACTOR
 from fhe_estimators.backends.ckks.circuit.levels import factor_level, schedule
 from fhe_estimators.backends.ckks.circuit.merged_trees import CONSTANT, imaginary_bounds
 from fhe_estimators.backends.ckks.circuit.products import Affine, products_of
 from fhe_estimators.ensembles import TreeEnsemble, sum_leaves
-from fhe_estimators.quantizers import quantize_leaves
+from fhe_estimators.ensembles.links import IdentityLink
+from fhe_estimators.quantizers import ThresholdQuantizer, quantize_leaves
 from fhe_estimators.utils.backend_checks._ensembles import random_ensemble
 
 N_THRESHOLDS = 7
@@ -176,3 +178,42 @@ def test_equal_sides_cost_nothing():
     assert len(plan.products) == len(schedule(child, table_of(child, None)).products)
     codes = np.random.default_rng(0).integers(-1, 8, size=(200, child.n_features))
     np.testing.assert_array_equal(sum_leaves(tree, codes), sum_leaves(child, codes))
+
+
+def opposed_trees(n_trees=4):
+    """Trees of depth 2 with a common root and tests of their own below, whose leaves are as far apart as can be."""
+    leaf, low, high = [-1], -0.99 / n_trees, 0.99 / n_trees
+    left, right, values = [1, 3, 5, *leaf * 4], [2, 4, 6, *leaf * 4], [0, 0, 0, low, high, high, low]
+    n_nodes = 7 * n_trees
+
+    def children(of_tree):
+        return np.concatenate([[c + 7 * tree if c >= 0 else c for c in of_tree] for tree in range(n_trees)])
+
+    inner = children(left) >= 0
+    return TreeEnsemble(
+        n_features=1,
+        n_scores=1,
+        tree_offsets=7 * np.arange(n_trees + 1),
+        tree_columns=np.zeros(n_trees, dtype=np.int32),
+        feature=np.where(inner, 0, -1).astype(np.int32),
+        threshold=np.where(np.arange(n_nodes) % 7, np.arange(n_nodes) + 0.5, 0.5),
+        left=children(left).astype(np.int32),
+        right=children(right).astype(np.int32),
+        missing_right=np.zeros(n_nodes, dtype=bool),
+        value=np.tile(values, n_trees)[:, None].astype(np.float64),
+        base_score=np.zeros(1),
+        link=IdentityLink(),
+    )
+
+
+def test_no_pairs_where_imaginary_parts_would_wrap_around():
+    """Differences of opposed sides are four times a sum in the imaginary parts: the modulus has no room for that."""
+    ensemble = opposed_trees()
+    quantizer, backend = ThresholdQuantizer(ensemble).fit(), CKKSBackend()
+    program = backend.compile(backend.quantize(ensemble, quantizer), quantizer)
+    paired = (program.schedule.comparison_roles != FACTOR) & (program.schedule.comparison_levels > 0)
+    bound = imaginary_bounds(program.schedule.sums, paired)
+    assert paired.sum() >= 4 and bound > 3 * 2.0**program.parameters.score_bits
+    assert not program.packing.uses_pairs
+    fits = program.parameters.fits
+    assert fits(2.0 ** (program.parameters.score_bits + 1)) and not fits(2.0 ** (program.parameters.score_bits + 2))
