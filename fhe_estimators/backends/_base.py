@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -199,7 +199,7 @@ class Client(ABC):
             If there are no keys, or they are retired.
         """
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError("A Client holds a secret key and cannot be pickled. Save its spec and generate new keys.")
 
 

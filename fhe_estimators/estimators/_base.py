@@ -294,7 +294,7 @@ class BaseFHEEstimator(BaseEstimator):
         # The client holds the secret key: it is never pickled or copied.
         return {name: value for name, value in super().__getstate__().items() if name != "_process_parties"}
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         source = get_tags(self._make_estimator())
         tags.input_tags.allow_nan = source.input_tags.allow_nan

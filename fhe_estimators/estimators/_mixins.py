@@ -161,7 +161,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         if not averages and len(getattr(model, "classes_", (0, 1))) < 2:
             raise ValueError("The training labels hold one class only: boosted trees need at least two classes.")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         source = get_tags(self._make_estimator()).classifier_tags
         if source is not None:

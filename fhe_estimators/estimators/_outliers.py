@@ -59,18 +59,18 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
     def __init__(
         self,
-        n_estimators=50,
+        n_estimators: Any = 50,
         *,
-        max_samples="auto",
-        contamination="auto",
-        max_features=1.0,
-        bootstrap=False,
-        quantizer="threshold",
-        backend="ckks",
-        device="cpu",
-        random_state=None,
-        n_jobs=None,
-        verbose=0,
+        max_samples: Any = "auto",
+        contamination: Any = "auto",
+        max_features: Any = 1.0,
+        bootstrap: Any = False,
+        quantizer: Any = "threshold",
+        backend: Any = "ckks",
+        device: Any = "cpu",
+        random_state: Any = None,
+        n_jobs: Any = None,
+        verbose: Any = 0,
     ):
         self._store_parameters(locals())
 

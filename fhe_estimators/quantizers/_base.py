@@ -150,7 +150,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         self.input_dtype_ = input_dtype
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags

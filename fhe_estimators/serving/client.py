@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.utils import check_array
@@ -239,5 +239,5 @@ class FHEClient:
     def _scores(self, response: bytes, request: bytes | None) -> np.ndarray:
         return self._model.base_score + self._client.decrypt(response, request) / self._model.score_scale
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError("An FHEClient holds a secret key and cannot be pickled: use save_keys and load_keys.")

@@ -5,6 +5,7 @@ from ._memory import PROCESS_BYTES, check_memory, memory_limit_bytes, readable_b
 from ._modes import FHE_MODES, check_fhe_mode
 from ._optional import import_optional, optional_module
 from ._progress import StepProgress, progress_bar
+from ._signals import keep_signal_handlers
 from ._sklearn import get_tags, validate_data
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "deprecated",
     "get_tags",
     "import_optional",
+    "keep_signal_handlers",
     "memory_limit_bytes",
     "optional_module",
     "progress_bar",

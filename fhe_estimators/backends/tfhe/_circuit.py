@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...exceptions import BackendNotAvailableError, ParameterSelectionError
-from ...utils import import_optional
+from ...utils import import_optional, keep_signal_handlers
 from ._tables import Source, Table, TablePlan
 
 
@@ -25,7 +25,7 @@ def load_concrete() -> Any:
             "concrete-python imports pkg_resources, which recent releases of setuptools lack. Install an older one "
             'with: pip install "setuptools<81"'
         )
-    with warnings.catch_warnings():
+    with keep_signal_handlers(), warnings.catch_warnings():  # Ctrl-C stays a KeyboardInterrupt
         warnings.simplefilter("ignore")  # it imports pkg_resources, which is deprecated
         return import_optional("concrete.fhe", extra="tfhe", purpose='backend="tfhe"')
 
@@ -66,7 +66,8 @@ def compile_circuit(
         show_progress=False,
     )
     try:
-        circuit = fhe.Compiler(evaluate, {"bits": "encrypted"}).compile(samples, configuration)
+        with keep_signal_handlers():
+            circuit = fhe.Compiler(evaluate, {"bits": "encrypted"}).compile(samples, configuration)
     except RuntimeError as error:
         raise ParameterSelectionError(
             f"Concrete finds no parameters for this model with a failure probability of {global_p_error:.1g} a row "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...exceptions import ProtocolError
-from ...utils import check_memory, progress_bar
+from ...utils import check_memory, keep_signal_handlers, progress_bar
 from .._base import Evaluator
 from ..messages import check_identity, pack_message, read_n_rows, response_header, unpack_message
 from ._circuit import load_concrete
@@ -35,7 +35,8 @@ class TFHEEvaluator(Evaluator):
     def _evaluate_row(self, blob: bytes, keys: Any) -> bytes:
         fhe = load_concrete()
         try:
-            result = self.program.circuit.server.run(fhe.Value.deserialize(blob), evaluation_keys=keys)
+            with keep_signal_handlers():  # of SIGPIPE, for one: a server outlives clients that hang up
+                result = self.program.circuit.server.run(fhe.Value.deserialize(blob), evaluation_keys=keys)
         except (RuntimeError, ValueError) as error:
             raise ProtocolError("The request holds what is no ciphertext of this program.") from error
         return result.serialize()
