@@ -59,7 +59,7 @@ def security_bits(
     --------
     >>> from fhe_estimators.backends import security_bits
     >>> round(security_bits(1024, 26), 1), round(security_bits(1024, 26, n_secrets=2**30), 1)
-    (131.1, 128.5)
+    (131.2, 128.5)
     """
     return float(estimate_security(LWEInstance(dimension, modulus_bits, noise_std, secret, n_secrets)).bits)
 
