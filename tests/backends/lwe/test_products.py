@@ -49,8 +49,13 @@ def exact_product(name, device="cpu"):
 @functools.cache
 def int8_saturates():
     """Whether PyTorch itself, which products of int8 go through, is wrong: its libraries without VNNI may be."""
-    left, right = (torch.full((64, 64), value, dtype=torch.int8) for value in (127, 127))
-    return bool((torch._int_mm(left, right) != 127 * 127 * 64).any())
+
+    def saturates(n_rows, n_inner, n_columns):  # libraries have other code for few rows than for many
+        left = torch.full((n_rows, n_inner), 127, dtype=torch.int8)
+        right = torch.full((n_inner, n_columns), 127, dtype=torch.int8)
+        return bool((torch._int_mm(left, right) != 127 * 127 * n_inner).any())
+
+    return any(saturates(*shape) for shape in [(64, 64, 64), (12, 1025, 17), (192, 576, 128)])
 
 
 def operands(n_rows, n_inner, n_columns, seed=0):
@@ -256,35 +261,17 @@ def test_products_and_kernels_on_a_plain_processor():
 
 
 CHOICE_SCRIPT = """
-import time, torch
+import torch
 from fhe_estimators.backends.lwe.product_choice import choose_product
-from fhe_estimators.backends.lwe.worker import multiply
 
 assert torch.backends.cpu.get_cpu_capability() == "AVX2", torch.backends.cpu.get_cpu_capability()
-torch.set_num_threads(1)
-matrix = torch.randint(-127, 128, (576, 576), dtype=torch.int8).T
-ciphertexts = torch.randint(-128, 128, (256, 3, 576), dtype=torch.int8)
-inputs, weights = torch.randn(256, 576), matrix.float()
-
-
-def seconds(function):
-    runs = []
-    for _ in range(20):
-        start = time.thread_time()
-        function()
-        runs.append(time.thread_time() - start)
-    return min(runs)
-
-
-product = choose_product(matrix.device, 256)
-print(product.name, seconds(lambda: multiply(ciphertexts, matrix)) / seconds(lambda: inputs @ weights))
+print(choose_product(torch.device("cpu"), 256).name)
 """
 
 
-def test_the_chosen_product_is_fast_on_a_plain_processor():
+def test_a_plain_loop_is_not_chosen_on_a_plain_processor():
+    """PyTorch's product of int8 is one there, some fifty times slower than each of the others."""
     pytest.importorskip("numba")
     process = run_plain("-c", CHOICE_SCRIPT)
     assert process.returncode == 0, process.stderr
-    name, ratio = process.stdout.split()
-    assert name == "int16"
-    assert float(ratio) < 5, process.stdout  # about 1.7, in processor time; a plain loop takes 50
+    assert process.stdout.strip() in {"int16", "float64", "float32"}
