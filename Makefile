@@ -34,7 +34,7 @@ OLDEST := .venv-oldest
 NEWEST := .venv-newest
 TREE_TESTS := tests/backends tests/ensembles tests/estimators tests/inspection tests/quantizers tests/serving fhe_estimators
 
-.PHONY: help demo test test-slow test-oldest test-newest test-peers mutants lint format docs bench clean
+.PHONY: help demo test test-slow test-oldest test-newest test-peers mutants lint format docs bench bench-compare clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
@@ -118,6 +118,13 @@ docs: $(DOCS_READY) ## the documentation, in docs/_build/html, with all examples
 bench: $(BENCH_READY) ## the figures of the README (minutes; fetches data sets)
 	@$(BIN)/python -m benchmarks.trees --markdown
 	@$(BIN)/python -m benchmarks.scaling
+
+# Two commits in one run, whose benchmarks asv interleaves: figures of different days are not compared.
+BASE := HEAD~1
+HEAD := HEAD
+bench-compare: $(BENCH_READY) ## the asv suites at two commits, BASE and HEAD (minutes, and an environment of 1.5 GB)
+	@$(BIN)/asv machine --yes > /dev/null
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(ONE_THREAD) $(BIN)/asv continuous --interleave-rounds --show-stderr $(ASV_OPTIONS) $(BASE) $(HEAD)
 
 clean: ## remove everything that make created
 	rm -rf .venv .venv-* docs/_build docs/api docs/auto_examples build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
