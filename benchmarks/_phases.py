@@ -84,7 +84,7 @@ def compare(estimator: Any, X: np.ndarray, sums: np.ndarray, *, repeat: int) -> 
 
 
 def _float_scores(model: Any, X: np.ndarray) -> np.ndarray:
-    """The float model's scores by its own library, shape (n_rows, n_scores)."""
+    """The float model's scores by its own library, shape (n_samples, n_scores)."""
     library = type(model).__module__.partition(".")[0]
     if library == "xgboost":
         scores = model.predict(X, output_margin=True)

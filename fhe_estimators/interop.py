@@ -25,7 +25,7 @@ def from_concrete_ml(model: Any, X: Any = None, **params: Any) -> FHEClassifier 
     ----------
     model : estimator
         A fitted decision tree, random forest or XGBoost model of ``concrete.ml.sklearn``; it need not be compiled.
-    X : array-like of shape (n_rows, n_features), default=None
+    X : array-like of shape (n_samples, n_features), default=None
         Rows like those of the training set: gives feature names (a DataFrame) and is checked against the model.
     **params
         Parameters of `FHEClassifier` or `FHERegressor`, as ``backend``.
@@ -52,7 +52,7 @@ def to_concrete_ml(estimator: Any, X: Any, n_bits: int = 6) -> Any:
     ----------
     estimator : estimator
         One of this library's with ``quantizer="threshold"``, or a fitted tree model of scikit-learn or XGBoost.
-    X : array-like of shape (n_rows, n_features)
+    X : array-like of shape (n_samples, n_features)
         Rows like those of the training set, for Concrete ML's quantization.
     n_bits : int, default=6
         The bits of features and leaves. Concrete ML rounds thresholds to them: predictions differ where that matters.

@@ -16,9 +16,9 @@ class Table(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of shape (n_rows, n_features), float64
+    X : ndarray of shape (n_samples, n_features), float64
         Missing values are NaN; categories are numbered in the order of their names.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_samples,)
     names : list of str
         Features.
     """

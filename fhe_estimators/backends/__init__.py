@@ -1,6 +1,7 @@
 """Encryption engines behind one contract."""
 
-from ._base import Backend, Client, ClientSpec, Evaluator, Program
+from ._base import Backend, Client, Evaluator
+from ._program import ClientSpec, Program
 from ._registry import available_backends, resolve_backend
 from ._security import (
     MAX_COEFF_MODULUS_BITS,

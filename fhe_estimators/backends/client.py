@@ -34,7 +34,8 @@ from ..exceptions import (
     ProtocolError,
     RequestMismatchError,
 )
-from ._base import Client, ClientSpec
+from ._base import Client
+from ._program import ClientSpec
 from .messages import (
     Blob,
     blobs_digest,

@@ -17,12 +17,12 @@ def decision_leaves(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
     ----------
     ensemble : TreeEnsemble
         In floats, or quantized.
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_samples, n_features)
         Float rows, or integer codes if the ensemble is quantized.
 
     Returns
     -------
-    leaves : ndarray of shape (n_rows, n_trees), int64
+    leaves : ndarray of shape (n_samples, n_trees), int64
         Numbers of nodes.
     """
     X = _as_input(ensemble, X)
@@ -45,12 +45,12 @@ def sum_leaves(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
     ----------
     ensemble : TreeEnsemble
         In floats, or quantized.
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_samples, n_features)
         Float rows, or integer codes if the ensemble is quantized.
 
     Returns
     -------
-    sums : ndarray of shape (n_rows, n_scores)
+    sums : ndarray of shape (n_samples, n_scores)
         Integers, exactly, when the ensemble is quantized: this is what every backend must return.
     """
     total = np.zeros((len(X), ensemble.n_scores), dtype=ensemble.value.dtype)
@@ -70,12 +70,12 @@ def scores_from_sums(ensemble: TreeEnsemble, sums: np.ndarray) -> np.ndarray:
     ----------
     ensemble : TreeEnsemble
         Gives base score and scale.
-    sums : ndarray of shape (n_rows, n_scores)
+    sums : ndarray of shape (n_samples, n_scores)
         The sums that `sum_leaves` returned, or that were decrypted.
 
     Returns
     -------
-    scores : ndarray of shape (n_rows, n_scores), float64
+    scores : ndarray of shape (n_samples, n_scores), float64
         The real scores, which the ensemble's link takes.
     """
     return ensemble.base_score + sums / ensemble.score_scale
@@ -88,12 +88,12 @@ def evaluate(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
     ----------
     ensemble : TreeEnsemble
         In floats, or quantized.
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_samples, n_features)
         Float rows, or integer codes if the ensemble is quantized.
 
     Returns
     -------
-    scores : ndarray of shape (n_rows, n_scores), float64
+    scores : ndarray of shape (n_samples, n_scores), float64
         The real scores, which the ensemble's link takes.
     """
     return scores_from_sums(ensemble, sum_leaves(ensemble, X))
@@ -102,7 +102,7 @@ def evaluate(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
 def _as_input(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] != ensemble.n_features:
-        raise ValueError(f"X must have shape (n_rows, {ensemble.n_features}), got {X.shape}.")
+        raise ValueError(f"X must have shape (n_samples, {ensemble.n_features}), got {X.shape}.")
     if ensemble.is_quantized:
         return X
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, as in the source

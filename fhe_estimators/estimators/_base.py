@@ -53,7 +53,7 @@ class BaseFHEEstimator(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features), default=None
+        X : array-like of shape (n_samples, n_features), default=None
             Checked against the fitted features if given. The tree engines need no calibration data.
 
         Returns
@@ -198,7 +198,7 @@ class BaseFHEEstimator(BaseEstimator):
         return self.quantized_ensemble_.link
 
     def _scores(self, X: Any, fhe: str) -> np.ndarray:
-        """Real scores, shape (n_rows, n_scores), computed as ``fhe`` says."""
+        """Real scores, shape (n_samples, n_scores), computed as ``fhe`` says."""
         check_is_fitted(self, "quantized_ensemble_")
         check_fhe_mode(fhe)
         if fhe != "disable":

@@ -52,7 +52,7 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
         fitted_model : estimator or Booster
             A fitted tree model of scikit-learn, XGBoost or LightGBM, or a booster of the latter two, such as
             ``xgboost.Booster(model_file=...)``. It is kept, not copied.
-        X : array-like of shape (n_rows, n_features), default=None
+        X : array-like of shape (n_samples, n_features), default=None
             Rows like those of the training set: gives feature names to a model that has none
             (a DataFrame) and is checked against the model.
         **params

@@ -37,11 +37,11 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             NaN is accepted where the source model accepts it.
-        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        y : array-like of shape (n_samples,) or (n_rows, n_outputs)
             Class labels of any type.
-        sample_weight : array-like of shape (n_rows,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
 
         Returns
@@ -60,7 +60,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
@@ -68,7 +68,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Returns
         -------
-        labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        labels : ndarray of shape (n_samples,) or (n_rows, n_outputs)
             Ties are broken as the source library breaks them.
         """
         return self._link.predict(self._scores(X, fhe), self.classes_)
@@ -78,14 +78,14 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
 
         Returns
         -------
-        probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+        probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             A list, one an output, for multi-output models.
         """
         return cast(ClassificationLink, self._link).probabilities(self._scores(X, fhe))
@@ -95,14 +95,14 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
 
         Returns
         -------
-        log_probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+        log_probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             An array of the shape of `predict_proba`; minus infinity where a probability is 0.
         """
         probabilities = self.predict_proba(X, fhe=fhe)
@@ -115,14 +115,14 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
 
         Returns
         -------
-        scores : ndarray of shape (n_rows,) if binary, else (n_rows, n_classes)
+        scores : ndarray of shape (n_samples,) if binary, else (n_rows, n_classes)
             Margins of boosted trees. For averaging models the difference of the two class
             probabilities, or the probabilities of more than two classes.
         """
@@ -133,11 +133,11 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
-        y : array-like of shape (n_rows,)
+        y : array-like of shape (n_samples,)
             True labels.
-        sample_weight : array-like of shape (n_rows,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
@@ -178,11 +178,11 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             NaN is accepted where the source model accepts it.
-        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        y : array-like of shape (n_samples,) or (n_rows, n_outputs)
             Targets.
-        sample_weight : array-like of shape (n_rows,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
 
         Returns
@@ -199,7 +199,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
@@ -207,7 +207,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
 
         Returns
         -------
-        values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        values : ndarray of shape (n_samples,) or (n_rows, n_outputs)
             Predictions within the rounding of the leaf values of what the float model predicts.
         """
         return self._link.predict(self._scores(X, fhe))
@@ -217,11 +217,11 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
-        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        y : array-like of shape (n_samples,) or (n_rows, n_outputs)
             True targets.
-        sample_weight : array-like of shape (n_rows,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.

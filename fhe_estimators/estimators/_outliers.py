@@ -79,11 +79,11 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Training rows.
         y : None, default=None
             Ignored; there for scikit-learn's conventions.
-        sample_weight : array-like of shape (n_rows,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
 
         Returns
@@ -107,14 +107,14 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
 
         Returns
         -------
-        scores : ndarray of shape (n_rows,)
+        scores : ndarray of shape (n_samples,)
             Scores from -1 (abnormal) to 0.
         """
         return self.decision_function(X, fhe=fhe) + self.offset_
@@ -124,14 +124,14 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
 
         Returns
         -------
-        scores : ndarray of shape (n_rows,)
+        scores : ndarray of shape (n_samples,)
             Negative for outliers.
         """
         return self._link.decision(self._scores(X, fhe))
@@ -141,7 +141,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
@@ -149,7 +149,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Returns
         -------
-        labels : ndarray of int, shape (n_rows,)
+        labels : ndarray of int, shape (n_samples,)
             A row whose score is on the border is an inlier.
         """
         return self._link.predict(self._scores(X, fhe))

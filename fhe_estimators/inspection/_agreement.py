@@ -15,7 +15,7 @@ class AgreementDisplay:
 
     Parameters
     ----------
-    float_scores, encrypted_scores : ndarray of shape (n_rows,) or (n_rows, n_columns)
+    float_scores, encrypted_scores : ndarray of shape (n_samples,) or (n_rows, n_columns)
         Probabilities, values or what ``decision_function`` returns.
     name : str, default=None
         The name in the title.
@@ -78,7 +78,7 @@ class AgreementDisplay:
         ----------
         estimator : estimator
             An estimator of this library, or a pipeline or search that ends in one.
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows to score.
         fhe : {"disable", "simulate", "execute"}, default="execute"
             The mode in which the rows are scored.
@@ -108,7 +108,7 @@ class AgreementDisplay:
 
         Parameters
         ----------
-        float_scores, encrypted_scores : array-like of shape (n_rows,) or (n_rows, n_columns)
+        float_scores, encrypted_scores : array-like of shape (n_samples,) or (n_rows, n_columns)
             Scores in arrays of equal shapes.
         name : str, default=None
             The name in the title.

@@ -114,7 +114,7 @@ class DecisionBoundaryComparisonDisplay:
         ----------
         estimator : estimator
             A classifier or outlier detector of this library with two features.
-        X : array-like of shape (n_rows, 2)
+        X : array-like of shape (n_samples, 2)
             Gives the extent of the grid.
         fhe : {"disable", "simulate", "execute"}, default="execute"
             The mode in which the grid is predicted.

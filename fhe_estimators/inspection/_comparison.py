@@ -131,9 +131,9 @@ def compare_with_cleartext(
     estimator : estimator
         A compiled estimator of this library, or a pipeline or search that ends in one. With quantizers that train on
         bins, the float model is the one that was trained on these bins.
-    X : array-like of shape (n_rows, n_features)
+    X : array-like of shape (n_samples, n_features)
         Rows to predict, as the estimator's ``predict`` takes them.
-    y : array-like of shape (n_rows,), default=None
+    y : array-like of shape (n_samples,), default=None
         Targets; without them there are no metrics.
     fhe : {"disable", "simulate", "execute"}, default="execute"
         ``"execute"`` really encrypts, with new keys, and times every phase.

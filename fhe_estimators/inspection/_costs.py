@@ -108,9 +108,9 @@ class CostDisplay:
         ----------
         estimator : estimator
             Compiled if ``param_name="n_rows"``; else clones are fitted.
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows; repeated where more are wanted.
-        y : array-like of shape (n_rows,), default=None
+        y : array-like of shape (n_samples,), default=None
             Targets, for clones.
         param_name : str, default="n_rows"
             ``"n_rows"``, or a parameter such as ``"n_estimators"`` or ``"max_depth"``.

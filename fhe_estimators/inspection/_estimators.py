@@ -50,9 +50,9 @@ class Predictions(BaseEstimator):
 
     Attributes
     ----------
-    labels : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    labels : ndarray of shape (n_samples,) or (n_rows, n_outputs)
         What ``predict`` returns.
-    scores : ndarray of shape (n_rows, n_columns)
+    scores : ndarray of shape (n_samples, n_columns)
         Probabilities, values, or what ``decision_function`` returns.
     """
 

@@ -83,7 +83,7 @@ class NoiseBudgetDisplay:
         ----------
         estimator : estimator
             Compiled, with ``backend="ckks"``; or a pipeline or search that ends in one.
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows to encrypt.
         ax : matplotlib Axes, default=None
             The axes to draw on; None stands for those of a new figure.

@@ -37,7 +37,7 @@ class Phases:
         Size of the encrypted rows.
     response_bytes : int, default=0
         Size of the encrypted scores.
-    sums : ndarray of int64, shape (n_rows, n_scores), default=None
+    sums : ndarray of int64, shape (n_samples, n_scores), default=None
         Decrypted sums of leaves.
     """
 
@@ -81,7 +81,7 @@ def measure_phases(estimator: Any, X: Any, *, repeat: int = 1, n_jobs: int | Non
     ----------
     estimator : estimator
         Compiled.
-    X : array-like of shape (n_rows, n_features)
+    X : array-like of shape (n_samples, n_features)
         Rows to predict.
     repeat : int, default=1
         Runs of every phase.

@@ -111,9 +111,9 @@ class QuantizationCurveDisplay:
         ----------
         estimator : estimator
             An estimator of this library, which need not be fitted. Its own quantizer is replaced.
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows.
-        y : array-like of shape (n_rows,)
+        y : array-like of shape (n_samples,)
             Targets.
         n_bits : sequence of int, default=range(1, 10)
             Bits a feature.

@@ -50,7 +50,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows.
         y : None, default=None
             Ignored.
@@ -81,12 +81,12 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows; NaN is allowed.
 
         Returns
         -------
-        codes : ndarray of shape (n_rows, n_features), int32
+        codes : ndarray of shape (n_samples, n_features), int32
             Numbers of edges below the values; `MISSING` for NaN.
         """
         check_is_fitted(self, "edges_")
@@ -104,12 +104,12 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows; NaN is allowed.
 
         Returns
         -------
-        features : ndarray of shape (n_rows, n_features), float64
+        features : ndarray of shape (n_samples, n_features), float64
             NaN for missing values.
         """
         codes = self.transform(X).astype(np.float64)
@@ -184,7 +184,7 @@ class DataQuantizer(FeatureQuantizer):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows; NaN is allowed.
         y : None, default=None
             Ignored.

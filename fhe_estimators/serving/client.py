@@ -153,7 +153,7 @@ class FHEClient:
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : array-like of shape (n_samples, n_features)
             Rows as for the estimator's ``predict``: the same columns, NaN where the model accepts it.
 
         Returns
@@ -183,7 +183,7 @@ class FHEClient:
 
         Returns
         -------
-        predictions : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        predictions : ndarray of shape (n_samples,) or (n_rows, n_outputs)
             Labels, values, or +1 and -1 of an outlier detector.
 
         Raises
@@ -211,7 +211,7 @@ class FHEClient:
 
         Returns
         -------
-        probabilities : ndarray of shape (n_rows, n_classes), or a list of them
+        probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             A list, one an output, for multi-output models.
         """
         link = self._model.link
@@ -231,7 +231,7 @@ class FHEClient:
 
         Returns
         -------
-        scores : ndarray of shape (n_rows,) or (n_rows, n_classes)
+        scores : ndarray of shape (n_samples,) or (n_rows, n_classes)
             Margins, probabilities or values, as the model has them.
         """
         return self._model.link.decision(self._scores(response, request))

@@ -32,7 +32,7 @@ def edge_rows(ensemble, X, *, nan, huge):
     Parameters
     ----------
     ensemble : TreeEnsemble
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_samples, n_features)
     nan, huge : bool
         Whether to include missing values and values that float32 does not hold.
     """

@@ -44,7 +44,7 @@ def stumps(thresholds, *, features=None, n_features=1, strict=False, input_dtype
 
 
 def outcomes(ensemble, X):
-    """Whether each row goes right in each stump, shape (n_rows, n_trees)."""
+    """Whether each row goes right in each stump, shape (n_samples, n_trees)."""
     return decision_leaves(ensemble, X) % 3 == 2
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from ...ensembles import TreeEnsemble, sum_leaves
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from ...utils import import_optional
-from .._base import Backend, Client, ClientSpec, Evaluator, Program
+from .._base import Backend, Client, Evaluator
+from .._program import ClientSpec, Program
 
 #: Smallest and largest precision of a leaf sum.
 _MIN_SCORE_BITS, _MAX_SCORE_BITS = 8, 30

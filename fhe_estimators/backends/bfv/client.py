@@ -9,7 +9,7 @@ import numpy as np
 import tenseal.sealapi as seal
 
 from ...exceptions import DecryptionError, ProtocolError
-from .._base import ClientSpec
+from .._program import ClientSpec
 from .._security import check_galois_elements
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
-from .._base import ClientSpec, Program
+from .._program import ClientSpec, Program
 from .._security import security_bits
 from ..messages import program_digest
 from .circuit.boxes import LeafCosts, leaf_costs

@@ -11,7 +11,8 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
 from ...quantizers import FeatureQuantizer
 from ...utils import import_optional
-from .._base import Backend, Client, ClientSpec, Evaluator, Program
+from .._base import Backend, Client, Evaluator
+from .._program import ClientSpec, Program
 
 _LAYOUTS = ("auto", "rows", "compact")
 

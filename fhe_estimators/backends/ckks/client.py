@@ -11,7 +11,7 @@ import tenseal.sealapi as seal
 
 from ...exceptions import ProtocolError
 from ...utils import check_memory, progress_bar
-from .._base import ClientSpec
+from .._program import ClientSpec
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
 from ..seal_file import SealFile
@@ -119,7 +119,7 @@ class CKKSClient(SessionClient):
                 yield file.dump(encryptor.encrypt_symmetric(plain))
 
     def rounding_errors(self, response: bytes, request: bytes | None = None) -> np.ndarray:
-        """What `decrypt` rounds away, in integer steps, shape (n_rows, n_scores): the noise of the whole evaluation.
+        """What `decrypt` rounds away, in integer steps, shape (n_samples, n_scores): the noise of the whole evaluation.
 
         It depends on the secret key: show it to nobody who could use that.
         """
@@ -153,7 +153,7 @@ class CKKSClient(SessionClient):
     def _decrypt_rows(
         self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Leaf sums before and after rounding, two float64 arrays of shape (n_rows, n_scores)."""
+        """Leaf sums before and after rounding, two float64 arrays of shape (n_samples, n_scores)."""
         decryptor = seal.Decryptor(self.context.seal_context, secret)
         encoder = seal.CKKSEncoder(self.context.seal_context)
         rest, batches = iter(ciphertexts), []

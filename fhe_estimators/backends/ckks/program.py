@@ -12,7 +12,7 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, WORST_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from ...utils import readable_bytes, warn_of_memory
-from .._base import ClientSpec, Program
+from .._program import ClientSpec, Program
 from ..messages import program_digest
 from .circuit.comparisons import ComparisonTable, comparisons_of_ensemble
 from .circuit.flooding import flooding_bits

@@ -21,12 +21,12 @@ from .program import CKKSProgram
 
 
 def simulate_leaf_sums(program: CKKSProgram, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Leaf sums before rounding, shape (n_rows, n_scores), float64.
+    """Leaf sums before rounding, shape (n_samples, n_scores), float64.
 
     Parameters
     ----------
     program : CKKSProgram
-    codes : ndarray of shape (n_rows, n_features), int32
+    codes : ndarray of shape (n_samples, n_features), int32
     rng : numpy Generator
         Draws simulated errors only; no secret depends on it.
     """
@@ -68,7 +68,7 @@ class _BatchSimulation:
         return self.rng.normal(scale=used / self.scale / 2**0.5)
 
     def _input_errors(self) -> np.ndarray:
-        """Errors of the unpacked bits, shape (n_rows, n_inputs)."""
+        """Errors of the unpacked bits, shape (n_samples, n_inputs)."""
         packing = self.program.packing
         errors = self._independent(self.ring.bit(self.expansion), (len(self.codes), len(packing.levels)))
         if not self.expansion:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble, sum_leaves
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
-from .._base import Backend, Client, ClientSpec, Evaluator, Program
+from .._base import Backend, Client, Evaluator
+from .._program import ClientSpec, Program
 from .program import ClearProgram, check_codes
 
 #: Smallest and largest precision of a leaf sum. The upper end leaves room in int64 for any program.

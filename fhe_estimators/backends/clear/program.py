@@ -10,7 +10,7 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
 from ...utils import PROCESS_BYTES
-from .._base import ClientSpec, Program
+from .._program import ClientSpec, Program
 from ..messages import program_digest
 
 #: Types in which codes and leaf sums cross the wire.
@@ -84,10 +84,10 @@ class ClearProgram(Program):
 
 
 def check_codes(codes: np.ndarray, n_features: int) -> np.ndarray:
-    """Codes as a contiguous array of shape (n_rows, n_features), int32; `ValueError` otherwise."""
+    """Codes as a contiguous array of shape (n_samples, n_features), int32; `ValueError` otherwise."""
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] != n_features or codes.dtype.kind != "i":
         raise ValueError(
-            f"codes must be integers of shape (n_rows, {n_features}), got {codes.dtype} of shape {codes.shape}."
+            f"codes must be integers of shape (n_samples, {n_features}), got {codes.dtype} of shape {codes.shape}."
         )
     return np.ascontiguousarray(codes, dtype=CODE_DTYPE)

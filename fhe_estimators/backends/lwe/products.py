@@ -34,7 +34,7 @@ class ExactProduct(ABC):
 
     @abstractmethod
     def of_words(self, words: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-        """Products of words of int32, shape (n_rows, n_inner), modulo 2^32: int32, shape (n_rows, n_columns)."""
+        """Products of words of int32, shape (n_samples, n_inner), modulo 2^32: int32, shape (n_samples, n_columns)."""
 
     def of_ciphertexts(self, ciphertexts: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
         """Products of integers in three limbs of int8, shape (n_tokens, 3, n_inner), as of words."""
@@ -181,7 +181,7 @@ def _layout(loops: ModuleType, matrix: torch.Tensor, n_tokens: int) -> tuple:
 
 
 def _add_limbs(products: torch.Tensor) -> torch.Tensor:
-    """Words of int32, shape (n_rows, n_columns), from products of limbs (int32), modulo 2^32."""
+    """Words of int32, shape (n_samples, n_columns), from products of limbs (int32), modulo 2^32."""
     return sum(products[:, limb] << (8 * limb) for limb in range(products.shape[1]))  # type: ignore[return-value]
 
 

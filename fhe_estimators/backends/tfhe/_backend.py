@@ -11,7 +11,8 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from ...utils import warn_of_memory
-from .._base import Backend, Client, ClientSpec, Evaluator, Program
+from .._base import Backend, Client, Evaluator
+from .._program import ClientSpec, Program
 from ._circuit import load_concrete
 from ._digits import MAX_CODE_BITS
 from .program import TFHEProgram

@@ -27,7 +27,7 @@ class Comparisons:
         return len(self.feature)
 
     def bits(self, codes: np.ndarray) -> np.ndarray:
-        """Results for rows of codes, shape (n_rows, n_comparisons), int64."""
+        """Results for rows of codes, shape (n_samples, n_comparisons), int64."""
         code = codes[:, self.feature]
         return np.where(code == MISSING, self.missing_right, code > self.threshold).astype(np.int64)
 

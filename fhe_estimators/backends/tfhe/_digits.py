@@ -55,7 +55,7 @@ class CodeBits:
         return self.n_features * self.per_feature
 
     def bits(self, codes: np.ndarray) -> np.ndarray:
-        """Bits of rows of codes, shape (n_rows, n_features * per_feature), int64; those of a missing code are 0."""
+        """Bits of rows of codes, shape (n_samples, n_features * per_feature), int64; those of a missing code are 0."""
         missing = codes == MISSING
         bits = (np.where(missing, 0, codes)[:, :, None] >> np.arange(self.n_bits)) & 1
         if self.with_missing:

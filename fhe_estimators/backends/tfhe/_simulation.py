@@ -8,7 +8,7 @@ from .program import TFHEProgram
 
 
 def simulate(program: TFHEProgram, codes: np.ndarray) -> np.ndarray:
-    """Leaf sums of rows of codes, shape (n_rows, n_scores), int64."""
+    """Leaf sums of rows of codes, shape (n_samples, n_scores), int64."""
     if program.is_constant:
         return np.tile(program.plan.constants, (len(codes), 1))
     inputs = (program.comparisons if program.code_bits is None else program.code_bits).bits(codes)

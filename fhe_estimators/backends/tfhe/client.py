@@ -10,7 +10,7 @@ import numpy as np
 
 from ...exceptions import DecryptionError, ProtocolError
 from ...utils import progress_bar
-from .._base import ClientSpec
+from .._program import ClientSpec
 from ..client import RequestRecord, SessionClient
 from ..messages import Blob
 from ._circuit import load_concrete
@@ -71,7 +71,9 @@ class TFHEClient(SessionClient):
 
     def _inputs(self, codes: np.ndarray) -> np.ndarray:
         if codes.ndim != 2 or codes.shape[1] != self.spec.metadata["n_features"]:
-            raise ValueError(f"codes must have shape (n_rows, {self.spec.metadata['n_features']}), got {codes.shape}.")
+            raise ValueError(
+                f"codes must have shape (n_samples, {self.spec.metadata['n_features']}), got {codes.shape}."
+            )
         if self._code_bits is not None:
             return self._code_bits.bits(codes)
         return Comparisons.from_arrays(self.spec.arrays).bits(codes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
-from .._base import ClientSpec, Program
+from .._program import ClientSpec, Program
 from ..messages import program_digest
 from ._circuit import compile_circuit
 from ._comparisons import Comparisons, distinct_comparisons

@@ -102,7 +102,7 @@ def random_rows(rng: np.random.Generator, n_rows: int, n_features: int = 4, n_th
 
     Returns
     -------
-    rows : ndarray of shape (n_rows, n_features), float64
+    rows : ndarray of shape (n_samples, n_features), float64
         Multiples of one half, and NaN.
     """
     rows = rng.integers(-1, 2 * n_thresholds + 2, size=(n_rows, n_features)) / 2

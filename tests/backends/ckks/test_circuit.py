@@ -49,7 +49,7 @@ def all_codes(allow_nan=True):
 
 
 def comparison_bits(table, codes):
-    """Results of all comparisons, shape (n_rows, n_comparisons)."""
+    """Results of all comparisons, shape (n_samples, n_comparisons)."""
     inputs = table.inputs.bits(codes).astype(np.int64)
     return np.column_stack([np.zeros(len(codes), dtype=np.int64), *[compose(r, inputs) for r in table.recipes]])[:, 1:]
 

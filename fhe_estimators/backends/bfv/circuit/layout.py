@@ -103,7 +103,7 @@ class Layout:
 
         Parameters
         ----------
-        bits : ndarray of shape (n_rows, n_bits), bool
+        bits : ndarray of shape (n_samples, n_bits), bool
             The bits of 1 to ``n_samples`` samples.
 
         Returns
@@ -135,7 +135,7 @@ class Layout:
 
         Returns
         -------
-        sums : ndarray of shape (n_rows,), int64
+        sums : ndarray of shape (n_samples,), int64
             The sums, from 0 to ``modulus - 1``.
         """
         lanes = slots.reshape(2, self.n_in, self.lanes_per_half).transpose(0, 2, 1).reshape(self.n_samples, -1)

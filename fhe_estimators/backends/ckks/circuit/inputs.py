@@ -30,7 +30,7 @@ class InputTable:
         return len(self.feature)
 
     def bits(self, codes: np.ndarray) -> np.ndarray:
-        """Indicators of rows of codes, shape (n_rows, n_inputs), bool."""
+        """Indicators of rows of codes, shape (n_samples, n_inputs), bool."""
         code = codes[:, self.feature]
         missing = code == MISSING
         digit = (code >> self.shift) & ((1 << self.width) - 1)

@@ -102,7 +102,7 @@ def pack_bits(bits: np.ndarray, group: PackedGroup, expansion_log2: int, poly_mo
 
     Parameters
     ----------
-    bits : ndarray of shape (n_rows, n_inputs), bool
+    bits : ndarray of shape (n_samples, n_inputs), bool
         For 1 to `slots.rows_per_batch` rows.
     group : PackedGroup
     expansion_log2, poly_modulus_degree : int

@@ -58,9 +58,9 @@ def rows_from_slots(
 
     Returns
     -------
-    values : ndarray of shape (n_rows,), float64
+    values : ndarray of shape (n_samples,), float64
         Before rounding: the mean over a row's slots. They depend on the noise, and never leave the client.
-    integers : ndarray of shape (n_rows,), float64
+    integers : ndarray of shape (n_samples,), float64
         After.
 
     Raises

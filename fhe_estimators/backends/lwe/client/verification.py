@@ -134,7 +134,7 @@ class ProductCheck:
     def _difference(
         self, multiply: Callable[..., torch.Tensor], inputs: torch.Tensor, outputs: torch.Tensor
     ) -> torch.Tensor:
-        """What rows miss the check by: int32, shape (n_rows, n_vectors), modulo 2^32."""
+        """What rows miss the check by: int32, shape (n_samples, n_vectors), modulo 2^32."""
         device = self._inputs.device
         # Words of 32 bits wrap as the integers modulo 2^32 and 2^24 do: nothing is reduced on the way.
         by_limb = multiply(inputs.to(device), self._inputs).split(self.verify_bits, dim=1)
@@ -152,7 +152,7 @@ def _vectors(key: bytes, n_outputs: int, n_vectors: int) -> torch.Tensor:
 
 
 def _side_by_side(integers: torch.Tensor) -> torch.Tensor:
-    """Integers (n_rows, n_vectors) in as few limbs as hold them, int8, shape (n_rows, n_limbs * n_vectors)."""
+    """Integers (n_rows, n_vectors) in as few limbs as hold them, int8, shape (n_samples, n_limbs * n_vectors)."""
     largest = int(integers.abs().max())
     n_limbs = next(n for n in range(1, _WORD_LIMBS + 1) if largest <= 127 * 256 ** (n - 1) or n == _WORD_LIMBS)
     return to_limbs(integers, n_limbs).flatten(1).contiguous()
