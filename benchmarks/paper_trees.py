@@ -146,7 +146,7 @@ def plot_accuracy(frame: pd.DataFrame, path: Path) -> None:
         axes.set(title=data, xticks=BITS[1:])
         axes.grid(alpha=0.3)
     for axes in panels[1]:
-        axes.set_xlabel("bits a feature")
+        axes.set_xlabel("bits per feature")
     for axes in panels[:, 0]:
         axes.set_ylabel("average precision")
     panels[0, 0].legend(frameon=False, title="dashed: float32")
@@ -220,7 +220,7 @@ def latency_markdown(results: Sequence[dict[str, Any]]) -> str:
         ]
         for result in results
     ]
-    header = ["tfhe", "comparison by", "bits", "p_error", "nodes", "PBS", "seconds a row"]
+    header = ["tfhe", "comparison by", "bits", "p_error", "nodes", "PBS", "seconds per row"]
     return markdown([*header, "keys", "upload a row", "answer a row", "exact"], rows)
 
 
@@ -237,11 +237,11 @@ def plot_latency(results: Sequence[dict[str, Any]], path: Path) -> None:
             label = f"{model}, {comparison} compares"
             x, y = [r["bits"] for r in here], [r["seconds_a_row"] for r in here]
             left.plot(x, y, style, color=f"C{number}", markersize=4, label=label)
-    left.set(xlabel="bits a feature", ylabel="seconds a row", yscale="log")
+    left.set(xlabel="bits per feature", ylabel="seconds per row", yscale="log")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     failing = sorted((r for r in results if r["sweep"] == "p_error"), key=lambda r: r["p_error"])
     right.plot([r["p_error"] for r in failing], [r["seconds_a_row"] for r in failing], "-o")
-    right.set(xlabel="probability that a row fails, at most", ylabel="seconds a row", xscale="log", ylim=(0, None))
+    right.set(xlabel="probability that a row fails, at most", ylabel="seconds per row", xscale="log", ylim=(0, None))
     right.set_title("XGBoost, 6 bits, server compares", fontsize="medium")
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -4,7 +4,7 @@ The figure of the trees paper
 =============================
 
 *Privacy-Preserving Tree-Based Inference with Fully Homomorphic Encryption*
-asks how many bits a feature needs. We repeat its experiment on three of its
+asks how many bits per feature suffice. We repeat its experiment on three of its
 six data sets, check it on ciphertexts, and put the published curve beside it.
 """
 
@@ -109,7 +109,7 @@ for title, curves in (
     fig, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
     curves.plot(ax=ax, marker="o", markersize=4, grid=True, title=title)
     ax.plot(bits, published, "k--s", markersize=4, label="published")
-    ax.set(xlabel="bits a feature", xticks=bits, ylim=(0.4, 1.08))
+    ax.set(xlabel="bits per feature", xticks=bits, ylim=(0.4, 1.08))
     ax.set_ylabel("average precision over that of float32")
     ax.legend(fontsize="small", loc="lower right")
 plt.show()

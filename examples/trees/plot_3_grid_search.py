@@ -2,7 +2,7 @@
 Grid search over accuracy and encrypted cost
 ============================================
 
-Depth, number of trees and bits a feature decide how accurate a model is, and
+Depth, number of trees and bits per feature decide how accurate a model is, and
 what it costs under encryption. A ``GridSearchCV`` finds the first in the
 clear; compiling the candidates shows the second; then the cheapest of the good
 ones is chosen.

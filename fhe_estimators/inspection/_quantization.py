@@ -21,7 +21,7 @@ class QuantizationCurveDisplay:
     Parameters
     ----------
     n_bits : ndarray of int, shape (n_points,)
-        Bits a feature.
+        Bits per feature.
     scores : ndarray of shape (n_points, n_folds)
         The scores of models that train on bins.
     float_scores : ndarray of shape (n_folds,)
@@ -84,7 +84,7 @@ class QuantizationCurveDisplay:
         known = ax.get_legend_handles_labels()[1]
         label = None if _FLOAT_MODEL in known else _FLOAT_MODEL
         ax.axhline(self.float_scores.mean(), color=line.get_color(), linestyle="--", label=label)
-        ax.set(xlabel="bits a feature", ylabel=self.score_name, xticks=self.n_bits)
+        ax.set(xlabel="bits per feature", ylabel=self.score_name, xticks=self.n_bits)
         ax.grid(alpha=0.3)
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
@@ -116,7 +116,7 @@ class QuantizationCurveDisplay:
         y : array-like of shape (n_samples,)
             Targets.
         n_bits : sequence of int, default=range(1, 10)
-            Bits a feature.
+            Bits per feature.
         quantizer : {"uniform", "quantile"}, default="uniform"
             The quantizer, which decides how bins are cut.
         scoring : str, default=None

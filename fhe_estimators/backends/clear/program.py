@@ -13,7 +13,7 @@ from ...utils import PROCESS_BYTES
 from .._program import ClientSpec, Program
 from ..messages import program_digest
 
-#: Types in which codes and leaf sums cross the wire.
+#: Types in which codes and leaf sums cross the network.
 CODE_DTYPE, SUM_DTYPE = np.dtype("<i4"), np.dtype("<i8")
 
 #: Seconds of a tree on a row, roughly: next to nothing beside any encryption.

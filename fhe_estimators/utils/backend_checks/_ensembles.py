@@ -38,7 +38,7 @@ def random_ensemble(
     allow_nan : bool, default=True
         Whether the ensemble takes missing values.
     n_thresholds : int, default=8
-        Distinct thresholds of a feature.
+        Distinct thresholds per feature.
     integer_thresholds : bool, default=False
         Thresholds are the floats 0.5, 1.5, ..., or the codes 0, 1, ... of type int32.
 
@@ -98,7 +98,7 @@ def random_rows(rng: np.random.Generator, n_rows: int, n_features: int = 4, n_th
     rng : numpy.random.Generator
         Decides everything.
     n_rows, n_features, n_thresholds : int
-        Numbers of rows, of features, and of distinct thresholds of a feature.
+        Numbers of rows, of features, and of distinct thresholds per feature.
 
     Returns
     -------
