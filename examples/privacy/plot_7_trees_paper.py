@@ -4,8 +4,9 @@ The figure of the trees paper
 =============================
 
 *Privacy-Preserving Tree-Based Inference with Fully Homomorphic Encryption*
-asks how many bits per feature suffice. We repeat its experiment on three of its
-six data sets, check it on ciphertexts, and put the published curve beside it.
+asks how many bits per feature suffice. We repeat its experiment on three of
+its six data sets, check it on ciphertexts, and put the published curve beside
+it.
 """
 
 # %%
