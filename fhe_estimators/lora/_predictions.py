@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import NotCompiledError
 from .client.split_model import CompiledModel
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION
+from .training.examples import Example, pieces
 from .training.inference import continuations, mean_loss, probabilities
-from .training.text import pieces, tokenize
+from .training.text import tokenize
 
 
 class PredictionMixin:
@@ -78,8 +79,8 @@ class PredictionMixin:
         model = self._use(fhe)
         causal = self.task == CAUSAL_LM
         kept = slice(-self.max_length, None) if causal else slice(self.max_length)
-        sequences = [ids[kept] for ids in self._tokenize(X)]
-        return probabilities(model, sequences, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
+        examples = [example.cut(kept) for example in self._tokenize(X)]
+        return probabilities(model, examples, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
 
     def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
         """Accuracy for classification; minus the mean loss of a token for language models (greater is better).
@@ -124,8 +125,8 @@ class PredictionMixin:
         if self.task != CAUSAL_LM:
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
         model = self._use(fhe)
-        sequences = pieces(self._tokenize(X), self.max_length)
-        return math.exp(mean_loss(model, sequences, self.pad_token_, self.batch_size))
+        examples = pieces(self._tokenize(X), self.max_length)
+        return math.exp(mean_loss(model, examples, self.pad_token_, self.batch_size))
 
     def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
         """Continuations of prompts, greedily unless ``options`` say otherwise.
@@ -167,5 +168,5 @@ class PredictionMixin:
         self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
         return getattr(self, "model_", self.program_.model)
 
-    def _tokenize(self, X: Any) -> list[list[int]]:
+    def _tokenize(self, X: Any) -> list[Example]:
         return tokenize(X, self.tokenizer_, self.program_.model.get_input_embeddings().num_embeddings)

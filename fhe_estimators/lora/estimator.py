@@ -24,8 +24,9 @@ from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
 from .model.quiet import quiet_libraries
+from .training.examples import Example, batches, pieces
 from .training.loop import TrainingPlan, train
-from .training.text import batches, encode_labels, pieces, predictable_pieces
+from .training.text import encode_labels, predictable_pieces
 
 
 class HELoRAFineTuner(PredictionMixin, BaseEstimator):
@@ -213,8 +214,8 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         if quantizer.activations == "static-tensor":
             if X is None:
                 raise ValueError("weight_quantizer='int8-static-tensor' needs calibration: pass texts to compile(X).")
-            sequences = pieces(self._tokenize(X), self.max_length)
-            calibrate(self.program_, batches(sequences, self.pad_token_, self.batch_size, causal=True))
+            examples = pieces(self._tokenize(X), self.max_length)
+            calibrate(self.program_, batches(examples, self.pad_token_, self.batch_size, causal=True))
         return self
 
     def check_workers(self) -> list[dict[str, Any]]:
@@ -256,7 +257,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         check_fhe_mode(fhe)
         if not hasattr(self, "program_"):
             self.compile(X)
-        sequences, labels = self._training_data(X, y)
+        examples, labels = self._training_data(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._forget_fit()
         self.program_.use(fhe, seed=seed)
@@ -267,7 +268,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
             with quiet_libraries(self.verbose):
                 model = add_adapters(self.program_.model, self)
             plan = TrainingPlan(
-                sequences=sequences,
+                examples=examples,
                 labels=labels,
                 pad=self.pad_token_,
                 epochs=self.epochs,
@@ -303,12 +304,12 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         save_adapter(self.model_, Path(path))
 
-    def _training_data(self, X: Any, y: Any) -> tuple[list[list[int]], np.ndarray | None]:
-        sequences = self._tokenize(X)
+    def _training_data(self, X: Any, y: Any) -> tuple[list[Example], np.ndarray | None]:
+        examples = self._tokenize(X)
         if self.task == CAUSAL_LM:
-            return predictable_pieces(sequences, self.max_length), None
-        self.classes_, labels = encode_labels(y, len(sequences))
-        return [ids[: self.max_length] for ids in sequences], labels
+            return predictable_pieces(examples, self.max_length), None
+        self.classes_, labels = encode_labels(y, len(examples))
+        return [example.cut(slice(self.max_length)) for example in examples], labels
 
     def _forget_fit(self) -> None:
         if hasattr(self, "model_"):

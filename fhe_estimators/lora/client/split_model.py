@@ -182,4 +182,4 @@ def calibrate(compiled: CompiledModel, batches: Iterable[Any]) -> None:
         group.products = recorder
     with torch.no_grad():
         for batch in batches:
-            compiled.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)
+            compiled.model(**batch.inputs(compiled.device), use_cache=False)

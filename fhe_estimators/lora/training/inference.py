@@ -8,47 +8,45 @@ from typing import Any
 import numpy as np
 import torch
 
+from .examples import Example, batches
 from .loop import batch_loss
-from .text import batches, n_predictions
 
 
 def probabilities(
-    model: Any, sequences: Sequence[list[int]], pad: int, batch_size: int, *, next_token: bool, device: str
+    model: Any, examples: Sequence[Example], pad: int, batch_size: int, *, next_token: bool, device: str
 ) -> np.ndarray:
-    """Of classes, or of the token after each sequence; shape (n_sequences, n_classes or vocabulary)."""
+    """Of classes, or of the token after each example; shape (n_examples, n_classes or vocabulary)."""
     found = []
     with torch.no_grad():
-        for batch in batches(sequences, pad, batch_size, causal=False):
-            mask = batch.attention_mask.to(device)
-            logits = model(input_ids=batch.input_ids.to(device), attention_mask=mask, use_cache=False).logits
+        for batch in batches(examples, pad, batch_size, causal=False):
+            logits = model(**batch.inputs(device), use_cache=False).logits
             if next_token:
-                logits = logits[torch.arange(len(logits)), mask.sum(dim=1) - 1]
+                logits = logits[torch.arange(len(logits)), batch.attention_mask.sum(dim=1) - 1]
             found.append(logits.softmax(dim=-1).cpu().numpy())
     return np.concatenate(found)
 
 
-def mean_loss(model: Any, sequences: Sequence[list[int]], pad: int, batch_size: int) -> float:
-    """Mean loss of a token of sequences, the first of each apart."""
-    total, count = 0.0, 0
+def mean_loss(model: Any, examples: Sequence[Example], pad: int, batch_size: int) -> float:
+    """Mean loss of a token of examples, the first of each apart."""
+    total, count = 0.0, 0.0
     with torch.no_grad():
-        for batch in batches(sequences, pad, batch_size, causal=True):
-            predictions = n_predictions(batch)
-            if predictions:
-                total += float(batch_loss(model, batch)) * predictions
-                count += predictions
+        for batch in batches(examples, pad, batch_size, causal=True):
+            if batch.n_predictions:
+                total += float(batch_loss(model, batch)) * batch.n_predictions
+                count += batch.n_predictions
     if not count:
         raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
     return total / count
 
 
-def continuations(model: Any, prompts: Sequence[list[int]], *, device: str, **settings: Any) -> list[list[int]]:
+def continuations(model: Any, prompts: Sequence[Example], *, device: str, **settings: Any) -> list[list[int]]:
     """Token ids after each prompt, greedily unless ``settings``, of transformers' ``generate``, say otherwise."""
     found = []
-    for ids in prompts:
-        prompt = torch.tensor([ids], device=device)
+    for example in prompts:
+        prompt = torch.tensor([example.ids], device=device)
         with torch.no_grad():
             output = model.generate(
                 input_ids=prompt, attention_mask=torch.ones_like(prompt), **{"do_sample": False, **settings}
             )
-        found.append(output[0, len(ids) :].tolist())
+        found.append(output[0, len(example) :].tolist())
     return found

@@ -17,7 +17,7 @@ from ...exceptions import NonFiniteError
 from ...utils import progress_bar
 from ..costs import Costs
 from .checkpoints import load_checkpoint, save_checkpoint
-from .text import Batch, batches, n_predictions
+from .examples import Batch, Example, batches
 
 _MAX_GRADIENT_NORM = 1.0
 #: Training stops with an error after so many steps in a row whose loss or gradients were not finite.
@@ -30,7 +30,7 @@ class TrainingPlan:
 
     Parameters
     ----------
-    sequences : list of list of int
+    examples : list of Example
     labels : ndarray of int64 or None
         Classes, for classification.
     pad : int
@@ -42,7 +42,7 @@ class TrainingPlan:
         The seed of the order of the data, and of dropout.
     """
 
-    sequences: Sequence[list[int]]
+    examples: Sequence[Example]
     labels: np.ndarray | None
     pad: int
     epochs: int
@@ -57,14 +57,14 @@ class TrainingPlan:
         rows_a_step = self.batch_size * self.gradient_accumulation_steps
         steps = []
         for epoch in range(self.epochs):
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.sequences))
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.examples))
             steps += [(epoch, order[start : start + rows_a_step]) for start in range(0, len(order), rows_a_step)]
         return steps[: self.max_steps]
 
     def batches(self, rows: np.ndarray) -> list[Batch]:
         """Batches of one step."""
         causal = self.labels is None
-        return list(batches(self.sequences, self.pad, self.batch_size, causal=causal, labels=self.labels, order=rows))
+        return list(batches(self.examples, self.pad, self.batch_size, causal=causal, labels=self.labels, order=rows))
 
 
 def train(
@@ -105,11 +105,11 @@ def _step(
 ) -> dict[str, Any]:
     """One optimizer step over accumulated batches; skipped if anything is not finite."""
     optimizer.zero_grad(set_to_none=True)
-    total = sum(n_predictions(batch) for batch in step_batches)
+    total = sum(batch.n_predictions for batch in step_batches)
     loss_sum, problem = 0.0, None
     try:
         for batch in step_batches:
-            share = n_predictions(batch) / total
+            share = batch.n_predictions / total
             loss = batch_loss(model, batch) * share
             if not torch.isfinite(loss):
                 raise NonFiniteError("The loss is not finite.")
@@ -129,9 +129,8 @@ def _step(
 def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean loss of a batch: cross entropy of next tokens, or of classes."""
     device = next(model.parameters()).device
-    tensors = (batch.input_ids, batch.attention_mask, batch.labels)
-    input_ids, mask, labels = (None if tensor is None else tensor.to(device) for tensor in tensors)
-    return model(input_ids=input_ids, attention_mask=mask, labels=labels, use_cache=False).loss
+    assert batch.labels is not None
+    return model(**batch.inputs(device), labels=batch.labels.to(device), use_cache=False).loss
 
 
 def _phases(costs: Costs, seconds: float) -> dict[str, float]:
