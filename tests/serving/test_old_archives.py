@@ -53,7 +53,9 @@ def test_predictions_are_those_that_were_made(version, name):
     predictions = client.decrypt_predict(response)
     np.testing.assert_array_equal(predictions, np.array(expected["predictions"]))
     if client.classes_ is not None or name == "clear_outliers":
-        np.testing.assert_array_equal(client.decrypt_scores(response), np.array(expected["scores"]))
+        # In the power of two that an outlier's score is, processors and versions of NumPy differ by a last bit.
+        atol = 1e-15 if name == "clear_outliers" else 0
+        np.testing.assert_allclose(client.decrypt_scores(response), np.array(expected["scores"]), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("name", [name for version, name in STORED if version == 1])
