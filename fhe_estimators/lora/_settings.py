@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backends.lwe.client.verification import check_verify_bits
 from .model.loading import TASKS
+from .training.optimization import SCHEDULES
 
 _LEAST = {
     "r": 1,
@@ -17,7 +18,10 @@ _LEAST = {
     "gradient_accumulation_steps": 1,
     "checkpoint_steps": 1,
     "max_steps": 1,
+    "early_stopping": 1,
+    "eval_steps": 1,
 }
+_MAY_BE_NONE = ("max_steps", "early_stopping", "eval_steps")
 
 
 def check_settings(settings: Any) -> None:
@@ -27,7 +31,7 @@ def check_settings(settings: Any) -> None:
     check_verify_bits(settings.verify_bits)
     for name, least in _LEAST.items():
         value = getattr(settings, name)
-        if name == "max_steps" and value is None:
+        if name in _MAY_BE_NONE and value is None:
             continue
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name}={value!r} must be an integer of at least {least}.")
@@ -35,6 +39,23 @@ def check_settings(settings: Any) -> None:
         value = getattr(settings, name)
         if not isinstance(value, Real) or not 0 < float(value) < math.inf:
             raise ValueError(f"{name}={value!r} must be a positive number.")
+    _check_optimization(settings)
     dropout = settings.lora_dropout
     if not isinstance(dropout, Real) or not 0 <= float(dropout) < 1:
         raise ValueError(f"lora_dropout={dropout!r} must be from 0 to less than 1.")
+
+
+def _check_optimization(settings: Any) -> None:
+    for name in ("weight_decay", "warmup_steps"):
+        value = getattr(settings, name)
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
+            raise ValueError(f"{name}={value!r} must be a number of at least 0.")
+    if float(settings.warmup_steps) > 1 and float(settings.warmup_steps) != int(settings.warmup_steps):
+        raise ValueError(
+            f"warmup_steps={settings.warmup_steps!r} must be an integer, or a share of all steps below 1, such as 0.1."
+        )
+    norm = settings.max_grad_norm
+    if norm is not None and (not isinstance(norm, Real) or not 0 < float(norm) < math.inf):
+        raise ValueError(f"max_grad_norm={norm!r} must be a positive number, or None not to shorten gradients.")
+    if settings.lr_scheduler_type not in SCHEDULES:
+        raise ValueError(f"lr_scheduler_type={settings.lr_scheduler_type!r} is unknown: use one of {SCHEDULES}.")

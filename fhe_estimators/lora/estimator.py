@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
@@ -16,6 +14,7 @@ from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
 from ._predictions import PredictionMixin
 from ._settings import check_settings
+from ._training_plan import training_plan
 from .client.adapters import add_adapters, save_adapter
 from .client.loading import is_split, load_model, set_head
 from .client.split_model import CompiledModel, calibrate, compile_model, require_checks
@@ -24,9 +23,9 @@ from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
 from .model.quiet import quiet_libraries
-from .training.examples import Example, batches, pieces
-from .training.loop import TrainingPlan, train
-from .training.text import encode_labels, predictable_pieces
+from .training.callbacks import check_callbacks
+from .training.examples import batches, pieces
+from .training.loop import Training
 
 
 class HELoRAFineTuner(PredictionMixin, BaseEstimator):
@@ -72,7 +71,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
     max_length : int, default=128
         Tokens of a sequence at most.
     learning_rate : float, default=2e-4
-        The learning rate of AdamW, which is constant.
+        The learning rate of AdamW, at its highest.
     random_state : int, RandomState instance or None, default=0
         The seed of adapters, dropout and the order of the data; never of keys and noise.
     verbose : int, default=0
@@ -85,15 +84,37 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         Training states are written there, and training resumes from them.
     checkpoint_steps : int, default=50
         Optimizer steps from one training state to the next.
+    weight_decay : float, default=0.0
+        The weight decay of AdamW.
+    max_grad_norm : float or None, default=1.0
+        Longer gradients of a step are shortened to this norm; None leaves them as they are.
+    lr_scheduler_type : str, default="constant"
+        The schedule of learning rates, by the names of ``transformers.get_scheduler``: ``"linear"``, ``"cosine"``,
+        ``"constant_with_warmup"``, ...; ``"reduce_lr_on_plateau"`` follows ``eval_set``.
+    warmup_steps : int or float, default=0
+        Optimizer steps in which the rate rises from 0; below 1, a share of all steps.
+    lr_scheduler_kwargs : dict, default=None
+        What the schedule takes more, such as ``{"num_cycles": 2}``.
+    early_stopping : int or None, default=None
+        Training stops after so many evaluations of ``eval_set`` in a row that are no better than the best one, and the
+        best adapter is kept. None trains to the end and keeps the last.
+    eval_steps : int or None, default=None
+        Optimizer steps from one evaluation of ``eval_set`` to the next; None evaluates after every epoch.
+    class_weight : dict, "balanced" or None, default=None
+        How much an example of each class counts, as in scikit-learn.
+    callbacks : list of transformers.TrainerCallback, default=None
+        Told of the progress of training, with their ``control`` obeyed: stopping, evaluating, saving.
 
     Attributes
     ----------
     model_ : peft.PeftModel
         The fine-tuned model; its remote layers compute as the last call chose.
     history_ : list of dict
-        A step each: ``"loss"``, ``"n_tokens"``, seconds (``"seconds"``, ``"client_crypto_seconds"``,
-        ``"client_model_seconds"``, ``"worker_seconds"``, ``"transfer_seconds"``) and bytes (``"upload_bytes"``,
-        ``"download_bytes"``, ``"hint_bytes"``); ``"skipped"`` says why, if it was.
+        A step each: ``"loss"``, ``"n_tokens"``, ``"learning_rate"``, ``"gradient_norm"`` (before it is shortened),
+        seconds (``"seconds"``, ``"client_crypto_seconds"``, ``"client_model_seconds"``, ``"worker_seconds"``,
+        ``"transfer_seconds"``) and bytes (``"upload_bytes"``, ``"download_bytes"``, ``"hint_bytes"``); ``"skipped"``
+        says why, if it was. Where ``eval_set`` was evaluated, ``"eval_loss"``, ``"eval_accuracy"`` of classifiers, and
+        ``"eval_seconds"``, a part of ``"seconds"``.
     classes_ : ndarray
         Labels, for classification.
     program_ : CompiledModel
@@ -144,6 +165,15 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         max_steps: int | None = None,
         checkpoint_dir: Any = None,
         checkpoint_steps: int = 50,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        lr_scheduler_type: str = "constant",
+        warmup_steps: float = 0,
+        lr_scheduler_kwargs: dict[str, Any] | None = None,
+        early_stopping: int | None = None,
+        eval_steps: int | None = None,
+        class_weight: Any = None,
+        callbacks: Any = None,
     ):
         self.model = model
         self.tokenizer = tokenizer
@@ -168,6 +198,15 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         self.max_steps = max_steps
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_steps = checkpoint_steps
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.lr_scheduler_type = lr_scheduler_type
+        self.warmup_steps = warmup_steps
+        self.lr_scheduler_kwargs = lr_scheduler_kwargs
+        self.early_stopping = early_stopping
+        self.eval_steps = eval_steps
+        self.class_weight = class_weight
+        self.callbacks = callbacks
 
     def compile(self, X: Any = None) -> HELoRAFineTuner:
         """Split the model, quantize the frozen weights, and register with the workers.
@@ -235,7 +274,9 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
             return report_workers(self.program_.workers() if workers is None else workers, self.program_.layers)
         return report_workers(workers or [], None)
 
-    def fit(self, X: Any, y: Any = None, fhe: str = "execute") -> HELoRAFineTuner:
+    def fit(
+        self, X: Any, y: Any = None, fhe: str = "execute", *, sample_weight: Any = None, eval_set: Any = None
+    ) -> HELoRAFineTuner:
         """Train fresh adapters.
 
         Parameters
@@ -247,50 +288,53 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
             The label of each text, for classification.
         fhe : {"execute", "simulate", "disable"}, default="execute"
             Workers on ciphertexts; their noise without encryption; quantized weights in the clear.
+        sample_weight : array-like of shape (n_texts,), default=None
+            How much each text counts in the loss, which is the weighted mean over its predictions.
+        eval_set : texts, or tuple of (texts, labels), default=None
+            Not trained on; its loss, without weights, goes to `history_` and decides on ``early_stopping``.
 
         Returns
         -------
         self : HELoRAFineTuner
-            This object, with `model_` and `history_` set.
+            This object, with `model_` and `history_` set. After a `KeyboardInterrupt`, too: it passes through, and what
+            was trained until then is kept.
         """
         check_settings(self)
         check_fhe_mode(fhe)
         if not hasattr(self, "program_"):
             self.compile(X)
-        examples, labels = self._training_data(X, y)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        plan = training_plan(self, X, y, sample_weight, eval_set)
+        callbacks = check_callbacks(self.callbacks)
         self._forget_fit()
-        self.program_.use(fhe, seed=seed)
+        self.program_.use(fhe, seed=plan.seed)
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
+            torch.manual_seed(plan.seed)
             if self.task == SEQUENCE_CLASSIFICATION:
                 set_head(self.program_.model, len(self.classes_), self.pad_token_)
             with quiet_libraries(self.verbose):
                 model = add_adapters(self.program_.model, self)
-            plan = TrainingPlan(
-                examples=examples,
-                labels=labels,
-                pad=self.pad_token_,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                gradient_accumulation_steps=self.gradient_accumulation_steps,
-                max_steps=self.max_steps,
-                learning_rate=self.learning_rate,
-                seed=seed,
-            )
             try:
-                self.history_ = train(
+                training = Training(
                     model,
                     plan,
                     self.program_.costs,
                     checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
                     checkpoint_steps=self.checkpoint_steps,
+                    callbacks=callbacks,
+                    tokenizer=self.tokenizer_,
                     verbose=self.verbose,
                 )
+                training.run()
+            except KeyboardInterrupt:
+                if training.history:
+                    self.model_, self.history_ = model.eval(), training.history
+                else:
+                    model.eval().unload()
+                raise
             except BaseException:
                 model.eval().unload()  # the base model answers until the next fit, without half-trained adapters
                 raise
-        self.model_ = model.eval()
+        self.model_, self.history_ = model.eval(), training.history
         return self
 
     def save_adapter(self, path: Any) -> None:
@@ -303,13 +347,6 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         """
         check_is_fitted(self, "model_")
         save_adapter(self.model_, Path(path))
-
-    def _training_data(self, X: Any, y: Any) -> tuple[list[Example], np.ndarray | None]:
-        examples = self._tokenize(X)
-        if self.task == CAUSAL_LM:
-            return predictable_pieces(examples, self.max_length), None
-        self.classes_, labels = encode_labels(y, len(examples))
-        return [example.cut(slice(self.max_length)) for example in examples], labels
 
     def _forget_fit(self) -> None:
         if hasattr(self, "model_"):

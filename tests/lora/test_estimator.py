@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.backends.lwe import LWEBackend
-from fhe_estimators.exceptions import NonFiniteError, UnsupportedModelError
+from fhe_estimators.exceptions import NonFiniteError, UnsupportedModelError, WorkerError
 from tests.lora.models import make_model
 
 SETTINGS = {"max_length": 16, "learning_rate": 1e-2, "epochs": 2}
@@ -290,19 +290,19 @@ def test_a_classifier_has_no_answers_before_it_is_fitted(llama, sequences):
         tuner.predict(sequences)
 
 
-def test_an_interrupted_fit_leaves_the_base_model(llama, sequences, monkeypatch):
+def test_a_failed_fit_leaves_the_base_model(llama, sequences, monkeypatch):
     tuner = HELoRAFineTuner(llama, **SETTINGS).compile()
     base = tuner.perplexity(sequences)
     take_step, steps = torch.optim.AdamW.step, []
 
-    def interrupted(optimizer):
+    def failing(optimizer):
         steps.append(take_step(optimizer))
         if len(steps) == 2:
-            raise KeyboardInterrupt
+            raise WorkerError("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(torch.optim.AdamW, "step", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        patched.setattr(torch.optim.AdamW, "step", failing)
+        with pytest.raises(WorkerError):
             tuner.fit(sequences, fhe="disable")
     assert tuner.perplexity(sequences) == base and not tuner.program_.model.training
     uninterrupted = HELoRAFineTuner(llama, **SETTINGS).fit(sequences, fhe="disable")

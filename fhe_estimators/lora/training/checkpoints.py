@@ -15,14 +15,20 @@ from torch import nn
 from ...exceptions import FHEError, ProtocolError
 
 _TENSORS, _HISTORY = "state.safetensors", "history.json"
+State = tuple[list[dict[str, Any]], dict[str, torch.Tensor]]
 
 
 def save_checkpoint(
-    directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, Any]]
+    directory: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict[str, Any]],
+    best: dict[str, torch.Tensor],
 ) -> None:
-    """Write a state; a complete one is always there, whenever writing is interrupted."""
+    """Write a state, with the best adapter so far; a complete one is always there, whenever writing is interrupted."""
     directory.mkdir(parents=True, exist_ok=True)
-    tensors = {f"parameter/{name}": value.detach() for name, value in _trained(model).items()}
+    tensors = {f"parameter/{name}": value.detach() for name, value in trained_parameters(model).items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
     temporary = directory / f"{_TENSORS}.new"
@@ -34,14 +40,14 @@ def save_checkpoint(
         stale.unlink()
 
 
-def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Restore the state in a directory and return its history; empty if there is none.
+def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """Restore the state in a directory; its history and the best adapter, both empty if there is none.
 
     `ProtocolError` if it is damaged, or of other work.
     """
     path = directory / _TENSORS
     if not path.exists():
-        return []
+        return [], {}
     try:
         return _restore(directory, load_file(path), model, optimizer)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -52,22 +58,26 @@ def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Op
 
 def _restore(
     directory: Path, tensors: dict[str, torch.Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
-) -> list[dict[str, Any]]:
-    parameters = _trained(model)
-    found = {name.removeprefix("parameter/") for name in tensors if name.startswith("parameter/")}
+) -> State:
+    parameters = trained_parameters(model)
     shapes = {name: tuple(value.shape) for name, value in parameters.items()}
-    if found != set(shapes) or any(tuple(tensors[f"parameter/{name}"].shape) != shapes[name] for name in found):
+    saved, best = _part(tensors, "parameter/"), _part(tensors, "best/")
+    if any({name: tuple(value.shape) for name, value in part.items()} != shapes for part in (saved, best or saved)):
         raise ProtocolError(
             f"The checkpoint in {directory} is of another model or other LoRA settings: use another checkpoint_dir."
         )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(tensors[f"parameter/{name}"])
+            parameter.copy_(saved[name])
     _restore_optimizer(optimizer, tensors)
     history = json.loads((directory / f"{_HISTORY}.{_step_of(directory / _TENSORS)}").read_text())
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
         raise ProtocolError(f"The checkpoint in {directory} is damaged: its history is no list of steps.")
-    return history
+    return history, {name: value.to(parameters[name].device) for name, value in best.items()}
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
@@ -85,5 +95,6 @@ def _step_of(path: Path) -> int:
         return int(file.metadata()["step"])
 
 
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """What is trained: parameters that require gradients."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .examples import Example, batches
-from .loop import batch_loss
+from .losses import batch_loss
 
 
 def probabilities(

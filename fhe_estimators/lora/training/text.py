@@ -63,3 +63,15 @@ def encode_labels(y: Any, n_texts: int) -> tuple[np.ndarray, np.ndarray]:
     if len(classes) < 2:
         raise ValueError("y has one class only; classification needs at least two.")
     return classes, labels.astype(np.int64)
+
+
+def encode_known_labels(y: Any, n_texts: int, classes: np.ndarray) -> np.ndarray:
+    """The index of each text's class among those trained on, for the evaluation set."""
+    y = np.asarray(y)
+    if y.shape != (n_texts,):
+        raise ValueError(f"eval_set needs a label for each of its {n_texts} texts: pass (X, y).")
+    index = {label: number for number, label in enumerate(classes.tolist())}
+    unknown = sorted(set(y.tolist()) - set(index))
+    if unknown:
+        raise ValueError(f"eval_set has labels {unknown}, which are not among the classes of y.")
+    return np.array([index[label] for label in y.tolist()], dtype=np.int64)

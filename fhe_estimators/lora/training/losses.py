@@ -1,0 +1,35 @@
+"""Losses of batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from .examples import IGNORED_LABEL, Batch
+
+
+def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Mean loss of a batch: cross entropy of next tokens, or of classes."""
+    return batch_outputs(model, batch)[0]
+
+
+def batch_outputs(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """`batch_loss`, and the logits."""
+    assert batch.labels is not None
+    device = next(model.parameters()).device
+    labels = batch.labels.to(device)
+    if batch.weights is None:
+        output = model(**batch.inputs(device), labels=labels, use_cache=False)
+        return output.loss, output.logits
+    logits = model(**batch.inputs(device), use_cache=False).logits
+    losses = _losses(logits.float(), labels)
+    return (losses * batch.weights.to(device)).sum() / batch.n_predictions, logits
+
+
+def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The sum of the losses of each example's predictions."""
+    if labels.ndim == 1:
+        return cross_entropy(logits, labels, reduction="none")
+    predicted, targets = logits[:, :-1].transpose(1, 2), labels[:, 1:]
+    return cross_entropy(predicted, targets, reduction="none", ignore_index=IGNORED_LABEL).sum(dim=1)
