@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     worker = commands.add_parser(
         "worker",
         help="serve linear layers over HTTP",
-        description="Serve linear layers over HTTP, to requests with the bearer token that FHE_ESTIMATORS_TOKEN holds.",
+        description="Serve linear layers over HTTP, to requests with a bearer token of --token-file, or the one that "
+        "FHE_ESTIMATORS_TOKEN holds.",
     )
     what = worker.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", help="the workers' part that `split` wrote, or a whole checkpoint")
@@ -89,7 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--device", default="cpu", help="cpu or cuda")
     worker.add_argument("--host", default="127.0.0.1")
     worker.add_argument("--port", type=int, default=8400)
-    worker.add_argument("--max-body-bytes", type=int, default=1 << 29, help="larger requests are refused")
-    worker.add_argument("--ssl-certfile", help="serve HTTPS with this certificate")
-    worker.add_argument("--ssl-keyfile")
+    _add_http_options(worker, max_body_bytes=1 << 29)
     return parser
+
+
+def _add_http_options(command: argparse.ArgumentParser, *, max_body_bytes: int) -> None:
+    command.add_argument(
+        "--token-file", help="tokens of clients, each on a line, after the client's name if it has one"
+    )
+    command.add_argument("--max-body-bytes", type=int, default=max_body_bytes, help="larger requests are refused")
+    command.add_argument("--ssl-certfile", help="serve HTTPS with this certificate")
+    command.add_argument("--ssl-keyfile")

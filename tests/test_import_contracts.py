@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 #: Folders and modules on the server's side of the trust line, by name.
-SERVER_SIDE = {"evaluator", "program", "worker", "_backend"}
+SERVER_SIDE = {"evaluator", "program", "worker", "server", "_backend"}
 PLANTED = "\n\ndef _planted():\n    from fhe_estimators.backends.clear import client  # noqa\n"
 
 pytest.importorskip("importlinter")
@@ -32,7 +32,7 @@ def copy(tmp_path):
 
 def is_server_side(path):
     parts = [*path.parts[:-1], path.stem]
-    return bool(SERVER_SIDE & set(parts)) or parts[-2:] == ["serving", "server"]
+    return bool(SERVER_SIDE & set(parts))
 
 
 def test_a_client_import_in_any_server_side_module_is_found(copy):

@@ -17,11 +17,6 @@ PROTOCOL_VERSION = 1
 LAYERS_PATH = "/v1/layers"
 PRODUCTS_PATH = "/v1/products"
 HINTS_PATH = "/v1/hints"
-#: Environment variable with the bearer token of a worker, or of a client's only worker, so that it shows in no list of
-#: processes.
-TOKEN_VARIABLE = "FHE_ESTIMATORS_TOKEN"
-#: Environment variable of a client that names a JSON file of tokens by URL.
-TOKENS_FILE_VARIABLE = "FHE_ESTIMATORS_TOKENS_FILE"
 #: Bytes of a message besides its tensor, at most.
 MESSAGE_OVERHEAD_BYTES = 1 << 14
 

@@ -13,19 +13,34 @@ MUTANTS = [
         "lora/worker/app.py",
         (
             "worker: products and hints without a token",
-            "check_token(request)\n        if request",
-            "if request",
+            'tokens.client(request.headers.get("authorization"))\n        body',
+            "body",
             f"{_SERVER}::test_every_path_needs_the_token",
         ),
         (
             "worker: layers without a token",
-            "check_token(request)\n        return",
+            'tokens.client(request.headers.get("authorization"))\n        return',
             "return",
             f"{_SERVER}::test_every_path_needs_the_token",
         ),
         (
-            "worker: bodies without a length are not bounded",
-            "if len(body) + len(part) > limit:",
+            "worker: large responses",
+            "if n_bytes > max_bytes:",
+            "if n_bytes < 0:",
+            f"{_SERVER}::test_requests_with_a_larger_response_are_refused",
+        ),
+        (
+            "worker: weak parameters of hints",
+            "if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():",
+            "if parameters is None:",
+            f"{_SERVER}::test_parameters_of_hints_are_those_of_the_engine",
+        ),
+    ),
+    *of_file(
+        "utils/http/server/bodies.py",
+        (
+            "server: bodies without a length are not bounded",
+            "if received > limit:",
             "if limit < 0:",
             f"{_SERVER}::test_large_bodies_are_refused_and_the_server_goes_on",
         ),
@@ -42,35 +57,23 @@ MUTANTS = [
             f"{_SERVER}::test_compressed_bodies_are_refused",
         ),
         (
-            "worker: large responses",
-            "if n_bytes > max_bytes:",
-            "if n_bytes < 0:",
-            f"{_SERVER}::test_requests_with_a_larger_response_are_refused",
-        ),
-        (
             "worker: requests that never end",
-            "asyncio.wait_for(receive(), body_seconds)",
+            "asyncio.wait_for(receive(), self._seconds)",
             "asyncio.wait_for(receive(), None)",
             f"{_SERVER}::test_requests_that_take_for_ever_are_refused",
-        ),
-        (
-            "worker: weak parameters of hints",
-            "if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():",
-            "if parameters is None:",
-            f"{_SERVER}::test_parameters_of_hints_are_those_of_the_engine",
         ),
     ),
     *of_file(
         "lora/worker/serve_command.py",
         (
             "worker: the command ignores its token",
-            "token=token or None",
-            "token=None",
+            "tokens=tokens, max",
+            "tokens=None, max",
             f"{_SERVER}::test_the_command_hands_its_token_to_the_application",
         ),
     ),
     *of_file(
-        "lora/client/connection.py",
+        "utils/http/client/connection.py",
         (
             "client: responses of any size",
             "if len(body) > max_bytes:",
@@ -124,7 +127,7 @@ MUTANTS = [
         ),
     ),
     *of_file(
-        "lora/client/tokens.py",
+        "utils/http/client/tokens.py",
         (
             "client: tokens in the clear",
             "if not allow_insecure and url",

@@ -11,6 +11,10 @@ import torch
 
 from ...backends.lwe.parameters import LWEParameters
 from ...exceptions import ProtocolError, WorkerError
+from ...utils.http.client.connection import Connection
+from ...utils.http.client.faults import page_fault
+from ...utils.http.client.peer import Peer
+from ...utils.http.client.tokens import check_token, configured_token, environment_token
 from ..protocol import (
     HINTS_PATH,
     LAYERS_PATH,
@@ -21,14 +25,20 @@ from ..protocol import (
     unpack_tensor,
 )
 from ..schemas import Registration, Version, parse
-from .connection import Connection
-from .connection_errors import page_fault
-from .tokens import check_token, configured_token, environment_token
 
 #: The largest list of layers that is read.
 MAX_REGISTRATION_BYTES = 1 << 22
 #: The largest response that is read before the sizes of the layers are known.
 MAX_RESPONSE_BYTES = 1 << 30
+_WORKER = Peer(
+    name="Worker",
+    type_name="HTTPWorker",
+    command="fhe-estimators worker",
+    example="https://worker.example:8400",
+    listing="list of layers",
+    size_parameter="batch_size",
+    error=WorkerError,
+)
 
 
 class HTTPWorker:
@@ -92,8 +102,10 @@ class HTTPWorker:
         self._connect(environment_token() if token is None else token)
 
     def _connect(self, token: str | None) -> None:
-        check_token(self.name, token, allow_insecure=self._settings["allow_insecure_token"])
-        self._connection = Connection(self.name, token, self._settings["timeout_seconds"], self._settings["verify"])
+        check_token(self.name, token, _WORKER, allow_insecure=self._settings["allow_insecure_token"])
+        self._connection = Connection(
+            self.name, token, self._settings["timeout_seconds"], self._settings["verify"], _WORKER
+        )
         self._n_outputs: dict[tuple[str, str], int] = {}
 
     def without_environment_token(self) -> HTTPWorker:
@@ -137,7 +149,7 @@ class HTTPWorker:
         body = self._connection.request("GET", LAYERS_PATH, max_bytes=MAX_REGISTRATION_BYTES)
         what = f"Worker {self.name}'s list of layers"
         if not body.lstrip().startswith(b"{"):
-            raise ProtocolError(f"Worker {self.name} {page_fault(body)}")
+            raise ProtocolError(f"Worker {self.name} {page_fault(body, _WORKER)}")
         version = parse(Version, body, what).protocol_version
         if version != PROTOCOL_VERSION:
             raise WorkerError(

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..protocol import TOKEN_VARIABLE, TOKENS_FILE_VARIABLE, Worker
+from ...utils.http import TOKEN_VARIABLE, TOKENS_FILE_VARIABLE
+from ..protocol import Worker
 from .http import HTTPWorker
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 from typing import Any
 
 from ... import __version__
 from ...backends.lwe.parameters import PARAMETER_SETS, LWEParameters
 from ...exceptions import FHEError, ProtocolError
 from ...utils import import_optional
+from ...utils.http.server import Bodies, Metrics, Refusal, TokenList, new_application
+from ...utils.http.server.bodies import BODY_SECONDS
 from ..protocol import HINTS_PATH, LAYERS_PATH, PRODUCTS_PATH, PROTOCOL_VERSION, pack_tensor, unpack_tensor
 from ..schemas import HintBody, ProductHeader, parse
 from .worker import LocalWorker
@@ -18,18 +18,13 @@ from .worker import LocalWorker
 DEFAULT_MAX_BODY_BYTES = 1 << 29
 #: A request for a hint is a name, a seed and three numbers.
 _MAX_HINT_BODY_BYTES = 1 << 14
-#: The time a client has to send a request.
-BODY_SECONDS = 600.0
-
-
-class _TooLargeError(ProtocolError):
-    """The response to a request would be larger than allowed."""
 
 
 def create_app(
     worker: LocalWorker,
     *,
     token: str | None = None,
+    tokens: TokenList | None = None,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     body_seconds: float = BODY_SECONDS,
 ) -> Any:
@@ -40,6 +35,8 @@ def create_app(
     worker : LocalWorker
     token : str, default=None
         Bearer token that requests must carry; None accepts all.
+    tokens : TokenList, default=None
+        Tokens of several clients instead.
     max_body_bytes : int
         Larger requests are refused before they are read, and so are those whose response would be larger.
     body_seconds : float, default=600
@@ -47,46 +44,21 @@ def create_app(
     """
     fastapi = import_optional("fastapi", extra="serving", purpose="A worker's HTTP server")
     concurrency = import_optional("starlette.concurrency", extra="serving", purpose="A worker's HTTP server")
-    app = fastapi.FastAPI(title="fhe_estimators worker", docs_url=None, redoc_url=None, openapi_url=None)
+    if tokens is None:
+        tokens = TokenList(None if token is None else {token: "default"})
+    metrics, bodies = Metrics(), Bodies(seconds=body_seconds)
+    app = new_application("fhe_estimators worker", tokens=tokens, metrics=metrics, openapi_url=None)
+    seconds = metrics.histogram("fhe_worker_seconds", "Of arithmetic, by path", "path")
 
-    def check_token(request: Any) -> None:
-        expected, given = f"Bearer {token}".encode(), request.headers.get("authorization", "").encode()
-        if token is not None and not hmac.compare_digest(expected, given):
-            raise fastapi.HTTPException(401, "A valid bearer token is needed.")
-
-    async def read(request: Any, limit: int) -> bytes:
-        check_token(request)
-        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise fastapi.HTTPException(415, "Compressed requests are refused.")
-        too_large = fastapi.HTTPException(413, f"The request is larger than {limit} bytes.")
-        length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 18 or int(length) > limit:
-            raise too_large
-        body = bytearray()
-
-        async def receive() -> None:
-            async for part in request.stream():
-                if len(body) + len(part) > limit:
-                    raise too_large
-                body.extend(part)
-
-        try:
-            await asyncio.wait_for(receive(), body_seconds)
-        except asyncio.TimeoutError:
-            raise fastapi.HTTPException(408, f"The request took longer than {body_seconds:g} s to arrive.") from None
-        return bytes(body)
-
-    async def reply(compute: Any, body: bytes) -> Any:
-        try:
-            content = await concurrency.run_in_threadpool(compute, worker, body, max_body_bytes)
-        except _TooLargeError as error:
-            raise fastapi.HTTPException(413, str(error)) from error
-        except FHEError as error:
-            raise fastapi.HTTPException(400, str(error)) from error
+    async def compute(request: Any, function: Any, limit: int, path: str) -> Any:
+        tokens.client(request.headers.get("authorization"))
+        body = await bodies.read(request, limit)
+        with seconds.labels(path).time():
+            content = await concurrency.run_in_threadpool(function, worker, body, max_body_bytes)
         return fastapi.Response(content, media_type="application/octet-stream")
 
     async def layers(request: Any) -> Any:
-        check_token(request)
+        tokens.client(request.headers.get("authorization"))
         return {
             "protocol_version": PROTOCOL_VERSION,
             "layers": worker.digests(),
@@ -95,10 +67,10 @@ def create_app(
         }
 
     async def products(request: Any) -> Any:
-        return await reply(_product, await read(request, max_body_bytes))
+        return await compute(request, _product, max_body_bytes, PRODUCTS_PATH)
 
     async def hints(request: Any) -> Any:
-        return await reply(_hint, await read(request, min(_MAX_HINT_BODY_BYTES, max_body_bytes)))
+        return await compute(request, _hint, min(_MAX_HINT_BODY_BYTES, max_body_bytes), HINTS_PATH)
 
     for function in (layers, products, hints):  # FastAPI goes by annotations, and is imported only now
         function.__annotations__ = {"request": fastapi.Request}
@@ -133,4 +105,6 @@ def _hint(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
 
 def _check_size(n_bytes: int, max_bytes: int) -> None:
     if n_bytes > max_bytes:
-        raise _TooLargeError(f"The response would have {n_bytes} bytes, more than the {max_bytes} of --max-body-bytes.")
+        raise Refusal(
+            413, "too_large", f"The response would have {n_bytes} bytes, more than the {max_bytes} of --max-body-bytes."
+        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from ...utils import import_optional
-from ..protocol import TOKEN_VARIABLE
+from ...utils.http import TOKEN_VARIABLE
+from ...utils.http.server.running import run_application
+from ...utils.http.server.tokens import TokenList
 from .app import DEFAULT_MAX_BODY_BYTES, create_app
 from .checkpoint_part import block_selector, is_worker_part, load_worker_part
 from .worker import LocalWorker
@@ -37,16 +37,19 @@ def serve(
     device: str = "cpu",
     host: str = "127.0.0.1",
     port: int = 8400,
+    token_file: str | None = None,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ssl_certfile: str | None = None,
     ssl_keyfile: str | None = None,
 ) -> None:
     """Run a worker over HTTP until interrupted."""
-    uvicorn = import_optional("uvicorn", extra="serving", purpose="A worker's HTTP server")
+    tokens = TokenList.configured(token_file)
     worker = load_worker(model, layers=layers, weight_quantizer=weight_quantizer, device=device)
-    token = os.environ.get(TOKEN_VARIABLE)
-    if not token:
-        print(f"{TOKEN_VARIABLE} is not set: this worker answers everybody who reaches it.", file=sys.stderr)
-    app = create_app(worker, token=token or None, max_body_bytes=max_body_bytes)
+    if tokens.is_open:
+        print(
+            f"There is no --token-file, and {TOKEN_VARIABLE} is not set: this worker answers everybody who reaches it.",
+            file=sys.stderr,
+        )
+    app = create_app(worker, tokens=tokens, max_body_bytes=max_body_bytes)
     print(f"Worker with {len(worker.digests())} layers on port {port}.", flush=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning", ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)
+    run_application(app, host=host, port=port, ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)

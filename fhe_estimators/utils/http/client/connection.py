@@ -1,29 +1,30 @@
-"""Requests to one worker, bounded in bytes and in time whatever it sends (client side)."""
+"""Requests to one server, bounded in bytes and in time whatever it sends (client side)."""
 
 from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
 
-from ...exceptions import ProtocolError, WorkerError
-from ...utils import import_optional
-from .connection_errors import address_fault, connection_fault, status_fault
+from ....exceptions import ProtocolError
+from ..._optional import import_optional
+from .faults import address_fault, connection_fault
+from .peer import Peer
 from .tokens import is_loopback
 
 T = TypeVar("T")
 
-#: A time-out is longer by the time that a message takes at this pace, 8 Mbit/s: large hints are no stalled worker.
+#: A time-out is longer by the time that a message takes at this pace, 8 Mbit/s: large answers are no stalled server.
 SLOWEST_BYTES_PER_SECOND = 1_000_000
 _CONNECT_SECONDS = 10.0
 _ERROR_BYTES = 4096
 
 
 class Connection:
-    """Connections to one worker, opened when they are needed and kept between requests.
+    """Connections to one server, opened when they are needed and kept between requests.
 
     Compressed responses are refused, redirects are not followed, and no more is read than a response to the request
     can have. Proxies of the environment (``HTTPS_PROXY``, ``NO_PROXY``) are used for https:// only, where they cannot
@@ -32,17 +33,20 @@ class Connection:
     Parameters
     ----------
     url : str
-        The address of the worker.
+        The address of the server.
     token : str or None
         Bearer token.
     timeout_seconds : float
         For a whole request, apart from the time its bytes need at `SLOWEST_BYTES_PER_SECOND`.
     verify : bool or str
         Check of the TLS certificate, or the path of a certificate authority's file.
+    peer : Peer
+        What kind of server it is: its errors, and how they are worded.
     """
 
-    def __init__(self, url: str, token: str | None, timeout_seconds: float, verify: bool | str):
-        self._httpx = import_optional("httpx", extra="serving", purpose="Workers over HTTP")
+    def __init__(self, url: str, token: str | None, timeout_seconds: float, verify: bool | str, peer: Peer):
+        self._httpx = import_optional("httpx", extra="serving", purpose=f"{peer.name}s over HTTP")
+        self._peer = peer
         self._url = url
         self._token = token
         self._timeout_seconds = timeout_seconds
@@ -50,23 +54,31 @@ class Connection:
         self._client: Any = None
 
     def request(
-        self, method: str, path: str, content: bytes = b"", *, max_bytes: int, media_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        content: bytes = b"",
+        *,
+        max_bytes: int,
+        media_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> bytearray:
-        """The body of a response of status 200, of at most ``max_bytes``.
+        """The body of a successful response, of at most ``max_bytes``.
 
         Raises
         ------
-        WorkerError
-            If the worker cannot be reached, is too slow or refuses the request: a sentence that says what to do.
+        FHEError
+            Of the kind that ``peer`` names, if the server cannot be reached, is too slow or refuses the request: a
+            sentence that says what to do.
         ProtocolError
             If the response is compressed or too large.
         """
-        fault = address_fault(self._url)
+        fault = address_fault(self._url, self._peer)
         if fault:
-            raise WorkerError(f"Worker {self._url} cannot be reached: {fault}")
+            raise self._peer.error(f"{self._peer.name} {self._url} cannot be reached: {fault}")
         seconds = self._timeout_seconds + (len(content) + max_bytes) / SLOWEST_BYTES_PER_SECOND
         stopped = threading.Event()
-        headers = {"Content-Type": media_type} if content else {}
+        headers = {**(headers or {}), **({"Content-Type": media_type} if content else {})}
 
         def exchange() -> bytearray:
             with self._open().stream(method, path, content=content or None, headers=headers) as response:
@@ -77,20 +89,19 @@ class Connection:
         except FutureTimeoutError:
             stopped.set()
             self._client = None  # what still waits in it is left to itself
-            raise WorkerError(
-                f"Worker {self._url} did not answer in time: no response within {seconds:.0f} s."
+            raise self._peer.unreachable(
+                f"{self._peer.name} {self._url} did not answer in time: no response within {seconds:.0f} s."
             ) from None
         except (self._httpx.HTTPError, self._httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            raise WorkerError(
-                f"Worker {self._url} {connection_fault(error, self._timeout_seconds, self._url)}"
-            ) from error
+            fault = connection_fault(error, self._timeout_seconds, self._url, self._peer)
+            raise self._peer.unreachable(f"{self._peer.name} {self._url} {fault}") from error
 
     def _read(self, response: Any, path: str, max_bytes: int, stopped: threading.Event) -> bytearray:
-        failed = response.status_code != 200
+        failed = not 200 <= response.status_code < 300
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding != "identity" and not failed:
             raise ProtocolError(
-                f"Worker {self._url} sent a compressed response, which was not read: it must send none."
+                f"{self._peer.name} {self._url} sent a compressed response, which was not read: it must send none."
             )
         body = bytearray()
         for part in response.iter_raw():
@@ -101,11 +112,13 @@ class Connection:
                 break
             if len(body) > max_bytes:
                 raise ProtocolError(
-                    f"Worker {self._url} sent more than {max_bytes} bytes, the most that a response to {path} can have."
+                    f"{self._peer.name} {self._url} sent more than {max_bytes} bytes, the most that a response to "
+                    f"{path} can have."
                 )
         if failed:
-            fault = status_fault(response.status_code, response.headers, body, path, has_token=self._token is not None)
-            raise WorkerError(f"Worker {self._url} {fault}")
+            raise self._peer.refusal(
+                self._url, response.status_code, response.headers, body, path, has_token=self._token is not None
+            )
         return body
 
     def _open(self) -> Any:

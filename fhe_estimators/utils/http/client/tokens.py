@@ -1,4 +1,4 @@
-"""Bearer tokens of workers: where they come from, and to whom they may go (client side)."""
+"""Bearer tokens: where they come from, and to whom they may go (client side)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..protocol import TOKEN_VARIABLE, TOKENS_FILE_VARIABLE
+from .. import TOKEN_VARIABLE, TOKENS_FILE_VARIABLE
+from .peer import Peer
 
 _MAX_FILE_BYTES = 1 << 20
 
@@ -42,17 +43,17 @@ def environment_token() -> str | None:
     return os.environ.get(TOKEN_VARIABLE) or None
 
 
-def check_token(url: str, token: str | None, *, allow_insecure: bool) -> None:
+def check_token(url: str, token: str | None, peer: Peer, *, allow_insecure: bool) -> None:
     """A ValueError if a token is none, or would cross a network in the clear. The token is not in its text."""
     if token is None:
         return
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise ValueError(f"The token of worker {url} must be printable ASCII characters without spaces.")
+        raise ValueError(f"The token of {peer.name.lower()} {url} must be printable ASCII characters without spaces.")
     if not allow_insecure and url.lower().startswith("http:") and not is_loopback(url):
         raise ValueError(
-            f"The token of worker {url} would be sent over plain HTTP, for everybody on the way to read: use https:// "
-            "(fhe-estimators worker --ssl-certfile), or HTTPWorker(url, allow_insecure_token=True) where another layer "
-            "protects it, such as a tunnel."
+            f"The token of {peer.name.lower()} {url} would be sent over plain HTTP, for everybody on the way to read: "
+            f"use https:// ({peer.command} --ssl-certfile), or {peer.type_name}(url, allow_insecure_token=True) where "
+            "another layer protects it, such as a tunnel."
         )
 
 

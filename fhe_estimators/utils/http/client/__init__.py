@@ -1,0 +1,1 @@
+"""Requests to servers that may be slow, wrong or hostile (client side)."""
