@@ -27,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .inspection._compare_command import compare
 
             compare(**options)
+        elif command == "serve":
+            from .serving.server.serve_command import serve
+
+            serve(**options)
         else:
             return _worker(options)
     except (FHEError, ValueError, OSError) as error:
@@ -91,7 +95,37 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--host", default="127.0.0.1")
     worker.add_argument("--port", type=int, default=8400)
     _add_http_options(worker, max_body_bytes=1 << 29)
+    _add_serve(commands)
     return parser
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="serve compiled models over HTTP",
+        description="Score encrypted rows over HTTP with the models that save_server() wrote. Clients are "
+        "fhe_estimators.serving.RemoteModel and `fhe-estimators predict`.",
+    )
+    serve.add_argument(
+        "archives",
+        nargs="+",
+        metavar="MODEL",
+        help="model.server.fhe, or name=path; the client's archive lies beside it as model.client.fhe",
+    )
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    _add_http_options(serve, max_body_bytes=1 << 28)
+    serve.add_argument("--keys-dir", help="folder for clients' evaluation keys (default: forgotten with the server)")
+    serve.add_argument("--keys-days", type=float, default=30.0, help="evaluation keys unused for so long are removed")
+    serve.add_argument("--client-keys-bytes", type=int, default=1 << 31, help="of all evaluation keys of a client")
+    serve.add_argument("--processes", type=int, help="evaluations at a time (default: one a processor)")
+    serve.add_argument("--max-waiting", type=int, default=64, help="requests in the queue; those beyond get 429")
+    serve.add_argument("--max-rows", type=int, help="rows of a request")
+    serve.add_argument("--max-seconds", type=float, default=300.0, help="from a request's last byte to its answer")
+    serve.add_argument("--rerandomize", action="store_true", help="hide from clients how scores were computed")
+    serve.add_argument(
+        "--private", action="store_true", help="the page, metrics and OpenAPI document need a token, too"
+    )
 
 
 def _add_http_options(command: argparse.ArgumentParser, *, max_body_bytes: int) -> None:

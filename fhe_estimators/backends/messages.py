@@ -224,6 +224,31 @@ def read_n_rows(kind: str, header: Mapping[str, Any]) -> int:
     return int(header["n_rows"])
 
 
+def count_rows(request: bytes) -> int | None:
+    """The rows that a request says it holds, before it is checked; None if it does not say.
+
+    Parameters
+    ----------
+    request : bytes
+        The request that a client encrypted, or anything.
+
+    Returns
+    -------
+    n_rows : int or None
+        A bound for engines to keep: what they compute is checked against their own reading of the request.
+    """
+    view = memoryview(request)
+    if len(view) < _PREFIX.size:
+        return None
+    _, _, header_bytes = _PREFIX.unpack(view[: _PREFIX.size])
+    try:
+        header = json.loads(bytes(view[_PREFIX.size : _PREFIX.size + min(header_bytes, _MAX_HEADER_BYTES)]))
+        counts = [header["n_rows"]] if "n_rows" in header else [batch[0] for batch in header["batches"]]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+    return sum(counts) if counts and all(is_count(count) for count in counts) else None
+
+
 def read_matrix(kind: str, blobs: Sequence[Blob], shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
     """The only blob of a message as an array of a shape; `ProtocolError` if sizes disagree."""
     n_rows, n_columns = shape

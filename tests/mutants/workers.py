@@ -67,8 +67,8 @@ MUTANTS = [
         "lora/worker/serve_command.py",
         (
             "worker: the command ignores its token",
-            "tokens=tokens, max",
-            "tokens=None, max",
+            "create_app(worker, tokens=tokens",
+            "create_app(worker, tokens=None",
             f"{_SERVER}::test_the_command_hands_its_token_to_the_application",
         ),
     ),

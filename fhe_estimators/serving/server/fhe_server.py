@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..backends import Program, resolve_backend
-from .archive import load_server_archive
+from ...backends import Program, resolve_backend
+from ..archive import load_server_archive
 
 
 class FHEServer:
