@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
 from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
+from ._checkpoint_work import with_checkpoint
 from ._predictions import PredictionMixin
 from ._settings import check_settings
 from ._training_plan import training_plan
@@ -81,7 +82,8 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
     max_steps : int, default=None
         Optimizer steps at most.
     checkpoint_dir : path-like, default=None
-        Training states are written there, and training resumes from them.
+        Training states are written there, and training resumes from them. States of other data, of another model or of
+        other settings are an error. Clones, as searches make them, have folders of their own inside.
     checkpoint_steps : int, default=50
         Optimizer steps from one training state to the next.
     weight_decay : float, default=0.0
@@ -306,6 +308,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         plan = training_plan(self, X, y, sample_weight, eval_set)
         callbacks = check_callbacks(self.callbacks)
         self._forget_fit()
+        plan, checkpoint_dir = with_checkpoint(self, plan, fhe)
         self.program_.use(fhe, seed=plan.seed)
         with torch.random.fork_rng():
             torch.manual_seed(plan.seed)
@@ -318,7 +321,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
                     model,
                     plan,
                     self.program_.costs,
-                    checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
+                    checkpoint_dir=checkpoint_dir,
                     checkpoint_steps=self.checkpoint_steps,
                     callbacks=callbacks,
                     tokenizer=self.tokenizer_,
@@ -352,6 +355,11 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         if hasattr(self, "model_"):
             self.model_.unload()
             del self.model_, self.history_
+
+    def __sklearn_clone__(self) -> HELoRAFineTuner:
+        copied = type(self)(**{name: clone(value, safe=False) for name, value in self.get_params(deep=False).items()})
+        copied._is_clone = True  # candidates and folds of a search must not share training states
+        return copied
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,20 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     history: list[dict[str, Any]],
     best: dict[str, torch.Tensor],
+    work: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a state, with the best adapter so far; a complete one is always there, whenever writing is interrupted."""
+    """Write a state, with the best adapter so far; a complete one is always there, whenever writing is interrupted.
+
+    ``work`` says what the state is of, see `check_work`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {f"parameter/{name}": value.detach() for name, value in trained_parameters(model).items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
     temporary = directory / f"{_TENSORS}.new"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"step": str(len(history))})
+    metadata = {"step": str(len(history)), "work": json.dumps(dict(work or {}))}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
     text = directory / f"{_HISTORY}.{len(history)}"
     text.write_text(json.dumps(history))
     os.replace(temporary, directory / _TENSORS)  # from here on, this state counts
@@ -54,6 +60,43 @@ def load_checkpoint(directory: Path, model: nn.Module, optimizer: torch.optim.Op
         if isinstance(error, FHEError):
             raise
         raise ProtocolError(f"The checkpoint in {directory} is damaged: {error}") from error
+
+
+def stored_work(directory: Path) -> dict[str, Any]:
+    """What the state in a directory is of; empty if there is none."""
+    path = directory / _TENSORS
+    if not path.exists():
+        return {}
+    try:
+        work = json.loads(_metadata(path).get("work", "null"))
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ProtocolError(f"The checkpoint in {directory} is damaged: {error}") from error
+    if not isinstance(work, dict):
+        raise ProtocolError(
+            f"The checkpoint in {directory} does not say what it is of, as those of older releases: use another "
+            "checkpoint_dir."
+        )
+    return work
+
+
+def check_work(directory: Path, work: Mapping[str, Any]) -> None:
+    """A ValueError that names what differs, if the state in a directory is of other work."""
+    stored = stored_work(directory)
+    if not stored:
+        return
+    wanted = json.loads(json.dumps(dict(work)))
+    names = [name for name in {**wanted, **stored} if stored.get(name) != wanted.get(name)]
+    if names:
+        told = ", ".join(_difference(name, stored.get(name), wanted.get(name)) for name in names)
+        raise ValueError(
+            f"checkpoint_dir={str(directory)!r} holds the state of other work, which differs in {told}. Use another "
+            "checkpoint_dir, or remove this one to begin anew."
+        )
+
+
+def _difference(name: str, stored: Any, wanted: Any) -> str:
+    says_nothing = any(isinstance(value, str) and len(value) > 60 for value in (stored, wanted))  # digests
+    return name if says_nothing or name == "random_state" else f"{name} ({stored!r} there, {wanted!r} now)"
 
 
 def _restore(
@@ -91,8 +134,12 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torc
 
 
 def _step_of(path: Path) -> int:
+    return int(_metadata(path)["step"])
+
+
+def _metadata(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as file:
-        return int(file.metadata()["step"])
+        return file.metadata() or {}
 
 
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class TrainingPlan:
         The seed of the order of the data, and of dropout.
     optimization : OptimizationPlan
     evaluation : EvaluationPlan or None
+    work : mapping
+        What states of the training are of: another training does not take them up.
     """
 
     examples: Sequence[Example]
@@ -60,6 +62,7 @@ class TrainingPlan:
     optimization: OptimizationPlan
     weights: np.ndarray | None = None
     evaluation: EvaluationPlan | None = None
+    work: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -159,6 +162,11 @@ class Training:
     def _resume(self) -> None:
         if self.checkpoint_dir is not None:
             self.history, self._best = load_checkpoint(self.checkpoint_dir, self.model, self._optimizer)
+            if len(self.history) > len(self._steps):
+                raise ValueError(
+                    f"checkpoint_dir={str(self.checkpoint_dir)!r} holds {len(self.history)} steps, but epochs and "
+                    f"max_steps ask for {len(self._steps)}: ask for more, or use another checkpoint_dir."
+                )
             self._schedule.replay(self.history)
 
     def _train(self) -> None:
@@ -274,7 +282,7 @@ class Training:
 
     def _save(self) -> None:
         if self.checkpoint_dir is not None:
-            save_checkpoint(self.checkpoint_dir, self.model, self._optimizer, self.history, self._best)
+            save_checkpoint(self.checkpoint_dir, self.model, self._optimizer, self.history, self._best, self.plan.work)
 
     def _log(self, entry: dict[str, Any]) -> None:
         logs = {"loss": entry["loss"], "grad_norm": entry["gradient_norm"], "learning_rate": entry["learning_rate"]}
