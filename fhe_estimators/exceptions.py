@@ -4,6 +4,8 @@ Each error also derives from the built-in (or scikit-learn) exception a user of 
 expect, so ``except ValueError`` keeps working.
 """
 
+from __future__ import annotations
+
 from sklearn.exceptions import NotFittedError
 
 
@@ -69,6 +71,24 @@ class WorkerError(FHEError, RuntimeError):
 
 class WorkerIntegrityError(WorkerError):
     """A worker's response is not the product it was asked for; the message names the worker."""
+
+
+class ServiceError(FHEError, RuntimeError):
+    """A scoring service is unreachable, too slow, or refuses a request; the message says what to do.
+
+    Attributes
+    ----------
+    status : int or None
+        Of HTTP; None if there was no answer.
+    code : str
+        What was refused, for programs; empty if the service did not say.
+    retry_after : float or None
+        Seconds after which it wants to be asked again.
+    """
+
+    status: int | None = None
+    code: str = ""
+    retry_after: float | None = None
 
 
 class MemoryBudgetError(FHEError, MemoryError):

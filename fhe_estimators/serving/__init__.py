@@ -1,4 +1,4 @@
-"""Client and server apart: archives, and the two halves that load them.
+"""Client and server apart: archives, the two halves that load them, and models at a URL.
 
 `FHEServer` never imports the code that holds secret keys; names are imported on first use.
 """
@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import FHEClient
+    from .client import AsyncRemoteModel, FHEClient, RemoteModel
     from .server import FHEServer
 
-__all__ = ["FHEClient", "FHEServer"]
+__all__ = ["AsyncRemoteModel", "FHEClient", "FHEServer", "RemoteModel"]
 
-_LAZY = {"FHEClient": ".client", "FHEServer": ".server"}
+_LAZY = {"AsyncRemoteModel": ".client", "FHEClient": ".client", "FHEServer": ".server", "RemoteModel": ".client"}
 
 
 def __getattr__(name: str) -> Any:

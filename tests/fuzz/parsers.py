@@ -23,15 +23,16 @@ from fhe_estimators.lora.training.checkpoints import load_checkpoint, save_check
 from fhe_estimators.lora.worker.app import _hint, _product
 from fhe_estimators.lora.worker.checkpoint_part import load_worker_part
 from fhe_estimators.quantizers.linear import LinearQuantizer
-from fhe_estimators.serving import FHEClient, FHEServer, _key_file
+from fhe_estimators.serving import FHEClient, FHEServer
 from fhe_estimators.serving.archive import load_client_archive, load_server_archive
+from fhe_estimators.serving.client import key_file
 from tests.fuzz.damage import damaged_bytes, damaged_json, framed
 from tests.lora.models import make_model
 
 LAYER = "layers.0.mlp"
 LIMIT = 1 << 20
 #: A password takes half a second to try otherwise.
-CHEAP_PASSWORDS = mock.patch.dict(_key_file._SCRYPT, n=2)
+CHEAP_PASSWORDS = mock.patch.dict(key_file._SCRYPT, n=2)
 NAMES = (
     *("message", "tensor", "product request", "hint request", "registration", "request", "evaluation keys", "response"),
     *("key file", "server archive", "client archive", "workers' manifest", "workers' weights", "client's manifest"),

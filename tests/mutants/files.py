@@ -7,7 +7,7 @@ _KEYS = "serving/test_key_files.py"
 
 MUTANTS = [
     *of_file(
-        "serving/_key_file.py",
+        "serving/client/key_file.py",
         ("key files: a cheap password hash", '"n": 2**17', '"n": 2**4', f"{_KEYS}::test_the_format_is_what_it_says"),
         (
             "key files: one salt",
@@ -65,7 +65,7 @@ MUTANTS = [
         ),
     ),
     *of_file(
-        "serving/client.py",
+        "serving/client/fhe_client.py",
         (
             "clients can be pickled",
             'raise TypeError("An FHEClient holds a secret key and cannot be pickled: use save_keys and load_keys.")',

@@ -12,7 +12,7 @@ from fhe_estimators import FHEDecisionTreeClassifier
 from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import FHEError, KeyMismatchError, ProtocolError
 from fhe_estimators.serving import FHEClient
-from fhe_estimators.serving._key_file import write_key_file
+from fhe_estimators.serving.client.key_file import write_key_file
 from tests.serving.deployments import deploy
 
 X, Y = load_iris(return_X_y=True)

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 import numpy as np
 from sklearn.utils import check_array
 
-from ..backends import resolve_backend
-from ..ensembles.links import ClassificationLink
-from ._key_file import read_key_file, write_key_file
-from .archive import ClientModel, load_client_archive
+from ...backends import resolve_backend
+from ...ensembles.links import ClassificationLink
+from ..archive import ClientModel, load_client_archive
+from .key_file import read_key_file, write_key_file
 
 
 class FHEClient:
@@ -166,9 +166,43 @@ class FHEClient:
         KeysMissingError
             If there are no keys yet, or they are retired.
         """
-        quantizer = self._model.quantizer
-        codes = quantizer.transform(X)  # checks the names and the number of columns
+        return self._client.encrypt(self.quantize(X))
+
+    def quantize(self, X: Any) -> np.ndarray:
+        """What `encrypt` does before it encrypts: check rows, and quantize them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as for the estimator's ``predict``.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_features), int32
+            For `encrypt_codes`.
+        """
+        codes = self._model.quantizer.transform(X)  # checks the names and the number of columns
         check_array(X, **self._model.row_checks)
+        return codes
+
+    def encrypt_codes(self, codes: np.ndarray) -> bytes:
+        """Encrypt quantized rows.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n_samples, n_features), int32
+            Rows that `quantize` returned, or some of them.
+
+        Returns
+        -------
+        request : bytes
+            As `encrypt` returns it.
+
+        Raises
+        ------
+        KeysMissingError
+            If there are no keys yet, or they are retired.
+        """
         return self._client.encrypt(codes)
 
     def decrypt_predict(self, response: bytes, request: bytes | None = None) -> np.ndarray:

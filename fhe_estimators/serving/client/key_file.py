@@ -9,9 +9,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from ..backends.messages import pack_message, unpack_message
-from ..exceptions import ProtocolError
-from ._container import replacing
+from ...backends.messages import pack_message, unpack_message
+from ...exceptions import ProtocolError
+from .._container import replacing
 
 _KIND = "encrypted_client_keys"
 _SALT_BYTES, _NONCE_BYTES, _KEY_BYTES = 16, 12, 32
