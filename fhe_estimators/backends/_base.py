@@ -61,6 +61,13 @@ class Client(ABC):
             Public.
         """
 
+    def start_session(self) -> None:
+        """Begin anew with fresh keys, which are made at once or, by clients of several engines, when they are needed.
+
+        `evaluation_keys` are complete once a request is encrypted.
+        """
+        self.generate_keys()
+
     @property
     @abstractmethod
     def evaluation_keys(self) -> bytes:

@@ -65,6 +65,42 @@ class Program(ABC):
         responses to noise that depends on nothing, as ``-log2``.
         """
 
+    def predicted_seconds(self, n_rows: int) -> float:
+        """Seconds of a request on this machine, encryption and decryption included, keys and network excluded.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the request.
+
+        Returns
+        -------
+        seconds : float
+            By default on the line through what `describe` says of 1 and of 1,000 rows.
+        """
+        known = self.describe()["predicted_seconds"]
+        return float(known[1] + (n_rows - 1) * (known[1000] - known[1]) / 999)
+
+    def engine_for(self, n_rows: int) -> str:
+        """Name of the engine that evaluates a request.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the request.
+
+        Returns
+        -------
+        name : str
+            The program's own engine, unless it holds several.
+        """
+        return self.backend
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Programs by the name of their engine: this one, unless it holds several."""
+        return {self.backend: self}
+
     @abstractmethod
     def metadata(self) -> dict[str, Any]:
         """JSON-serializable settings from which `Backend.load` restores the program beside its ensemble."""

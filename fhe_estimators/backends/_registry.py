@@ -12,6 +12,7 @@ ENTRY_POINT_GROUP = "fhe_estimators.backends"
 
 # Named, not imported: a backend's libraries are loaded only when it is used.
 _BUILT_IN = {
+    "auto": "fhe_estimators.backends.auto:AutoBackend",
     "bfv": "fhe_estimators.backends.bfv:BFVBackend",
     "clear": "fhe_estimators.backends.clear:ClearBackend",
     "ckks": "fhe_estimators.backends.ckks:CKKSBackend",
@@ -31,7 +32,7 @@ def available_backends() -> list[str]:
     --------
     >>> from fhe_estimators.backends import available_backends
     >>> available_backends()
-    ['bfv', 'ckks', 'clear', 'tfhe']
+    ['auto', 'bfv', 'ckks', 'clear', 'tfhe']
     """
     return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
 

@@ -51,7 +51,8 @@ T = TypeVar("T")
 #: Requests that a client remembers, with the digest of each one's response.
 REMEMBERED_REQUESTS = 1024
 _ID_BYTES, _MAC_KEY_BYTES = 16, 32
-_RETIRED = (
+#: What clients say of keys that they gave up.
+RETIRED = (
     "This client's keys are retired: a response to one of its requests was not what the program can have computed. "
     "Were the rows encrypted again under the same keys, a malicious server could read the secret key out of the "
     "client's reactions. Make fresh keys with new_session() of FHEClient (or generate_keys()), send the server the new "
@@ -221,7 +222,7 @@ class SessionClient(Client):
         if self._keys is not None:
             return self._keys
         if self._retired:
-            raise KeysRetiredError(_RETIRED)
+            raise KeysRetiredError(RETIRED)
         raise KeysMissingError("This client has no keys yet: call generate_keys() first.")
 
     @property
@@ -240,7 +241,7 @@ class SessionClient(Client):
         if not is_identifier(key_id) or not blobs or len(blobs[0]) != _MAC_KEY_BYTES:
             raise ProtocolError("The client_keys are malformed.")
         if key_id in self._retired:
-            raise KeysRetiredError(_RETIRED)
+            raise KeysRetiredError(RETIRED)
         secret, public = self._load_keys(blobs[1:])
         self._adopt(key_id, secret, bytes(blobs[0]), public)
 
@@ -275,7 +276,7 @@ class SessionClient(Client):
             return decrypt(keys.secret, record, ciphertexts)
         except DecryptionError as error:
             self._retire(keys)
-            raise DecryptionError(f"{error} {_RETIRED}") from error
+            raise DecryptionError(f"{error} {RETIRED}") from error
 
     def _record_of(self, keys: _Keys, request: bytes) -> RequestRecord:
         """The record of a request from its bytes, if this client, or one with the same keys, made it."""
@@ -290,6 +291,19 @@ class SessionClient(Client):
             raise KeyMismatchError("The request was not made by a client with these keys, or was altered since.")
         shape = {name: value for name, value in header.items() if name not in (*keys.identity, "request_id")}
         return RequestRecord(keys.key_id, str(request_id), shape)
+
+    def forget_keys(self, *, for_good: bool = False) -> None:
+        """Drop the keys there are, if any.
+
+        Parameters
+        ----------
+        for_good : bool, default=False
+            Whether they are retired: refused when they are imported again.
+        """
+        keys = self._keys
+        if keys is not None and for_good:
+            self._retire(keys)
+        self._keys = None
 
     def _retire(self, keys: _Keys) -> None:
         self._retired.add(keys.key_id)

@@ -115,6 +115,32 @@ def unpack_message(kind: str, message: bytes) -> tuple[dict[str, Any], list[memo
     return _split(kind, view[_PREFIX.size : -_DIGEST_BYTES], header_bytes)
 
 
+def peeked_program_id(kind: str, message: bytes) -> str | None:
+    """The program that a message names, to dispatch it by: neither its checksum nor its blobs are looked at.
+
+    Parameters
+    ----------
+    kind : str
+        What it must be.
+    message : bytes
+        Anything.
+
+    Returns
+    -------
+    program_id : str or None
+        None if it is no message of this kind and version; `unpack_message` says why.
+    """
+    try:
+        magic, version, header_bytes = _PREFIX.unpack_from(message)
+        if magic != _MAGIC or version != MESSAGE_VERSION or header_bytes > _MAX_HEADER_BYTES:
+            return None
+        header = json.loads(bytes(memoryview(message)[_PREFIX.size : _PREFIX.size + header_bytes]))
+        program_id = header["program_id"] if header["kind"] == kind else None
+    except (struct.error, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return program_id if isinstance(program_id, str) else None
+
+
 def _check_version(kind: str, version: int) -> None:
     if version > MESSAGE_VERSION:
         raise ProtocolError(

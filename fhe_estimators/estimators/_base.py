@@ -273,7 +273,7 @@ class BaseFHEEstimator(BaseEstimator):
         process, *parties = self.__dict__.get("_process_parties", (None,))
         if process != os.getpid():
             client = self.backend_.client(self.program_.client_spec, verbose=self.verbose)
-            client.generate_keys()
+            client.start_session()
             parties = [client, self.backend_.evaluator(self.program_)]
             self._process_parties = (os.getpid(), *parties)
         return parties[0], parties[1]

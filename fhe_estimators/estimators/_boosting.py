@@ -56,7 +56,7 @@ class _GradientBoosting(BaseFHEEstimator):
         learning_rate: float = 0.3,
         estimator_params: dict[str, Any] | None = None,
         quantizer: str | FeatureQuantizer = "threshold",
-        backend: str | Backend = "ckks",
+        backend: str | Backend = "auto",
         device: str = "cpu",
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -121,7 +121,7 @@ class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):
         Any other parameter of the library's estimator.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -165,7 +165,7 @@ class FHEGradientBoostingRegressor(FHERegressorMixin, _GradientBoosting):
         Any other parameter of the library's estimator.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.

@@ -29,7 +29,7 @@ class FHEDecisionTreeClassifier(FHEClassifierMixin, SourceParameters):
         The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -69,7 +69,7 @@ class FHEDecisionTreeClassifier(FHEClassifierMixin, SourceParameters):
         ccp_alpha: Any = 0.0,
         monotonic_cst: Any = None,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,
@@ -100,7 +100,7 @@ class FHERandomForestClassifier(FHEClassifierMixin, SourceParameters):
         The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -142,7 +142,7 @@ class FHERandomForestClassifier(FHEClassifierMixin, SourceParameters):
         max_samples: Any = None,
         monotonic_cst: Any = None,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,
@@ -173,7 +173,7 @@ class FHEExtraTreesClassifier(FHEClassifierMixin, SourceParameters):
         The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -215,7 +215,7 @@ class FHEExtraTreesClassifier(FHEClassifierMixin, SourceParameters):
         max_samples: Any = None,
         monotonic_cst: Any = None,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,

@@ -29,7 +29,7 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
         estimator: Any = None,
         *,
         quantizer: str | FeatureQuantizer = "threshold",
-        backend: str | Backend = "ckks",
+        backend: str | Backend = "auto",
         device: str = "cpu",
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -107,7 +107,7 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
         ``DecisionTreeClassifier(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -149,7 +149,7 @@ class FHERegressor(FHERegressorMixin, _WrappingEstimator):
         ``DecisionTreeRegressor(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.

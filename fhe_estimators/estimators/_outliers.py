@@ -27,7 +27,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         costs under encryption, is the logarithm of `max_samples`.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -66,7 +66,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         max_features: Any = 1.0,
         bootstrap: Any = False,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,

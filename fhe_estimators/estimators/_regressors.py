@@ -27,7 +27,7 @@ class FHEDecisionTreeRegressor(FHERegressorMixin, SourceParameters):
         The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -66,7 +66,7 @@ class FHEDecisionTreeRegressor(FHERegressorMixin, SourceParameters):
         ccp_alpha: Any = 0.0,
         monotonic_cst: Any = None,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,
@@ -97,7 +97,7 @@ class FHERandomForestRegressor(FHERegressorMixin, SourceParameters):
         The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -138,7 +138,7 @@ class FHERandomForestRegressor(FHERegressorMixin, SourceParameters):
         max_samples: Any = None,
         monotonic_cst: Any = None,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,
@@ -169,7 +169,7 @@ class FHEExtraTreesRegressor(FHERegressorMixin, SourceParameters):
         The class of scikit-learn gets these, with its own defaults.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
-    backend : {"ckks", "tfhe", "clear"} or Backend, default="ckks"
+    backend : {"auto", "bfv", "ckks", "tfhe", "clear"} or Backend, default="auto"
         The encryption engine.
     device : str, default="cpu"
         The device on which the server computes.
@@ -210,7 +210,7 @@ class FHEExtraTreesRegressor(FHERegressorMixin, SourceParameters):
         max_samples: Any = None,
         monotonic_cst: Any = None,
         quantizer: Any = "threshold",
-        backend: Any = "ckks",
+        backend: Any = "auto",
         device: Any = "cpu",
         random_state: Any = None,
         n_jobs: Any = None,

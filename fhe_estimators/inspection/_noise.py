@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import resolve_backend
 from ._estimators import require_compiled, unwrap
 from ._plotting import new_axes
 
@@ -82,7 +83,8 @@ class NoiseBudgetDisplay:
         Parameters
         ----------
         estimator : estimator
-            Compiled, with ``backend="ckks"``; or a pipeline or search that ends in one.
+            Compiled, with ``backend="ckks"``, or with ``"auto"`` for an ensemble that ``ckks`` holds; or a pipeline or
+            search that ends in one.
         X : array-like of shape (n_samples, n_features)
             Rows to encrypt.
         ax : matplotlib Axes, default=None
@@ -98,6 +100,9 @@ class NoiseBudgetDisplay:
         estimator, X = unwrap(estimator, X)
         require_compiled(estimator, "NoiseBudgetDisplay")
         backend, program = estimator.backend_, estimator.program_
+        for name, part in program.programs.items():
+            if "predicted_error_std" in part.describe():
+                backend, program = resolve_backend(name), part
         client = backend.client(program.client_spec)
         if not hasattr(client, "rounding_errors"):
             raise ValueError(f"The {backend.name!r} backend has no noise that is rounded away: use backend='ckks'.")

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.utils.validation import _num_samples
@@ -103,7 +103,12 @@ def measure_phases(estimator: Any, X: Any, *, repeat: int = 1, n_jobs: int | Non
         phases.seconds[phase], result = repeated(function, repeat)
         return result
 
-    keys = timed("keygen", client.generate_keys)
+    def make_keys() -> bytes:
+        """Of the engine that takes these rows, where a program holds several."""
+        engine = program.engine_for(phases.n_rows)
+        return client.generate_keys() if engine == program.backend else cast(Any, client).generate_keys(engine)
+
+    keys = timed("keygen", make_keys)
     request = timed("encrypt", lambda: client.encrypt(estimator.quantize(X)))
     phases.seconds["first evaluate"], _ = repeated(lambda: evaluator.run(request, keys), 1)
     response = timed("evaluate", lambda: evaluator.run(request, keys))

@@ -1,7 +1,7 @@
 """Helpers without knowledge of trees or encryption."""
 
 from ._deprecation import deprecated, renamed_parameter
-from ._memory import PROCESS_BYTES, check_memory, memory_limit_bytes, readable_bytes, warn_of_memory
+from ._memory import PROCESS_BYTES, check_memory, memory_budget, memory_limit_bytes, readable_bytes, warn_of_memory
 from ._modes import FHE_MODES, check_fhe_mode
 from ._optional import import_optional, optional_module
 from ._progress import StepProgress, progress_bar
@@ -18,6 +18,7 @@ __all__ = [
     "get_tags",
     "import_optional",
     "keep_signal_handlers",
+    "memory_budget",
     "memory_limit_bytes",
     "optional_module",
     "progress_bar",

@@ -181,6 +181,9 @@ class CKKSProgram(Program):
     def _batch_costs(self) -> dict[int, BatchCost]:
         return {}
 
+    def predicted_seconds(self, n_rows: int) -> float:
+        return predicted_seconds(self, n_rows)
+
     def peak_memory_bytes(self, expansions: list[int], n_processes: int = 1) -> int:
         """Memory of a server that evaluates batches of these expansions."""
         return peak_memory_bytes(self, expansions, n_processes)
@@ -222,7 +225,7 @@ class CKKSProgram(Program):
             "download_bytes": self.schedule.n_responses * public_ciphertext_bytes(p, 1),
             "rows_per_small_request": rows_per_batch(p.n_slots, p.expansion_log2),
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
-            "predicted_seconds": {n_rows: round(predicted_seconds(self, n_rows), 4) for n_rows in (1, 1000)},
+            "predicted_seconds": {n_rows: round(self.predicted_seconds(n_rows), 4) for n_rows in (1, 1000)},
             "peak_memory_bytes": max(self.peak_memory_bytes([k]) for k in {0, p.expansion_log2}),
             "evaluation_key_bytes": relin_key_bytes(p)
             + len(self.galois_elements) * galois_key_bytes(p)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from sklearn.utils import check_array
@@ -78,15 +78,34 @@ class FHEClient:
         """
         return cls(load_client_archive(path), verbose=verbose)
 
-    def generate_keys(self) -> bytes:
+    def generate_keys(self, *, backend: str | None = None) -> bytes:
         """Make fresh keys; the secret one stays in this object.
+
+        Parameters
+        ----------
+        backend : str, default=None
+            The only engine to make keys for, of a model that was compiled with ``backend="auto"``: ``"bfv"`` for
+            clients that send few rows at a time, ``"ckks"`` for many. None: all that such a model uses.
 
         Returns
         -------
         evaluation_keys : bytes
             Public, for the server.
+
+        Raises
+        ------
+        ValueError
+            If the model was not compiled for that engine.
         """
-        return self._client.generate_keys()
+        return cast(Any, self._client).generate_keys(**self._pinned(backend))
+
+    def start_session(self) -> None:
+        """Begin anew with fresh keys, each made when `encrypt` first needs it.
+
+        A model that was compiled with ``backend="auto"`` holds two engines with keys of their own. `evaluation_keys`
+        grow when a request is the first one for its engine: send them with every request, or again when they change.
+        """
+        self._client.start_session()
 
     def new_session(self) -> bytes:
         """Give up the keys there are, if any, and make fresh ones.
@@ -148,13 +167,16 @@ class FHEClient:
         """
         self._client.import_keys(read_key_file(path, password))
 
-    def encrypt(self, X: Any) -> bytes:
+    def encrypt(self, X: Any, *, backend: str | None = None) -> bytes:
         """Quantize and encrypt rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows as for the estimator's ``predict``: the same columns, NaN where the model accepts it.
+        backend : str, default=None
+            The engine to encrypt for, of a model that was compiled with ``backend="auto"``. None: the fastest one for
+            this number of rows, of those that there are keys for.
 
         Returns
         -------
@@ -165,8 +187,10 @@ class FHEClient:
         ------
         KeysMissingError
             If there are no keys yet, or they are retired.
+        ValueError
+            If the rows are not what the model accepts, or it was not compiled for that engine.
         """
-        return self._client.encrypt(self.quantize(X))
+        return self.encrypt_codes(self.quantize(X), backend=backend)
 
     def quantize(self, X: Any) -> np.ndarray:
         """What `encrypt` does before it encrypts: check rows, and quantize them.
@@ -185,13 +209,15 @@ class FHEClient:
         check_array(X, **self._model.row_checks)
         return codes
 
-    def encrypt_codes(self, codes: np.ndarray) -> bytes:
+    def encrypt_codes(self, codes: np.ndarray, *, backend: str | None = None) -> bytes:
         """Encrypt quantized rows.
 
         Parameters
         ----------
         codes : ndarray of shape (n_samples, n_features), int32
             Rows that `quantize` returned, or some of them.
+        backend : str, default=None
+            The engine to encrypt for, as in `encrypt`.
 
         Returns
         -------
@@ -203,7 +229,19 @@ class FHEClient:
         KeysMissingError
             If there are no keys yet, or they are retired.
         """
-        return self._client.encrypt(codes)
+        return cast(Any, self._client).encrypt(codes, **self._pinned(backend))
+
+    def _pinned(self, backend: str | None) -> dict[str, str]:
+        """Arguments of the engine's client that pin an engine, checked."""
+        if backend is None or backend == self._model.spec.backend:
+            return {}
+        engines = getattr(self._client, "engines", (self._model.spec.backend,))
+        if backend not in engines:
+            raise ValueError(
+                f"backend={backend!r} is no engine of this model: it was compiled for "
+                f"{' and '.join(map(repr, engines))}."
+            )
+        return {"backend": backend}
 
     def decrypt_predict(self, response: bytes, request: bytes | None = None) -> np.ndarray:
         """What the estimator's ``predict`` returns.
