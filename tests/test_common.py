@@ -66,7 +66,7 @@ def test_estimator_checks(estimator, check):
 
 
 @parametrize_with_checks(
-    [executing(name, "clear") for name in NAMES] + [executing(name, "ckks") for name in ENCRYPTED],
+    [executing(name, "clear") for name in NAMES] + [executing(name, "auto") for name in ENCRYPTED],
     expected_failed_checks=expected_failures_of_execution,
 )
 def test_estimator_checks_of_encrypted_predictions(estimator, check):

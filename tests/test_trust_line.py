@@ -87,6 +87,8 @@ def of_clients(modules):
     [
         "clear",
         "ckks",
+        "bfv",
+        "auto",
         "tfhe",
     ],
 )

@@ -302,7 +302,7 @@ class SessionClient(Client):
         """
         keys = self._keys
         if keys is not None and for_good:
-            self._retire(keys)
+            self._retired |= {keys.key_id}
         self._keys = None
 
     def _retire(self, keys: _Keys) -> None:

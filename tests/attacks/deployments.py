@@ -11,7 +11,7 @@ from fhe_estimators.exceptions import KeysMissingError
 from fhe_estimators.quantizers import ThresholdQuantizer
 from fhe_estimators.utils.backend_checks._ensembles import random_ensemble, random_rows
 
-ENGINES = ["clear", "ckks", "bfv", *(["tfhe"] if find_spec("concrete") else [])]
+ENGINES = ["clear", "ckks", "bfv", "auto", *(["tfhe"] if find_spec("concrete") else [])]
 
 
 class Target:

@@ -11,7 +11,7 @@ from fhe_estimators.utils.backend_checks import BACKEND_CHECKS, _exactness, chec
 from fhe_estimators.utils.backend_checks._deployment import Deployment
 
 #: Rows that checks encrypt: an engine that takes a second a row gets few.
-N_SAMPLES = {"clear": 300, "ckks": 300, "bfv": 20, **({"tfhe": 3} if find_spec("concrete") else {})}
+N_SAMPLES = {"clear": 300, "ckks": 300, "bfv": 20, "auto": 30, **({"tfhe": 3} if find_spec("concrete") else {})}
 
 
 @pytest.mark.parametrize("check", BACKEND_CHECKS, ids=lambda check: check.__name__)

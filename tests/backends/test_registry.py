@@ -34,7 +34,7 @@ def test_an_instance_is_returned_as_it_is():
 
 @pytest.mark.parametrize("backend", ["fancy", None, 3, ClearBackend])
 def test_unknown(backend):
-    with pytest.raises(ValueError, match=r"is unknown: use one of \['bfv', 'ckks', 'clear'"):
+    with pytest.raises(ValueError, match=r"is unknown: use one of \['auto', 'bfv', 'ckks', 'clear'"):
         resolve_backend(backend)
 
 

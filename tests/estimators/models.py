@@ -3,7 +3,7 @@
 from fhe_estimators import estimators as module
 
 #: Backends that are quick enough for every mode test.
-BACKENDS = ["clear", "ckks"]
+BACKENDS = ["clear", "ckks", "auto"]
 CLASSIFIERS = [getattr(module, name) for name in module.__all__ if name.endswith("Classifier")]
 REGRESSORS = [getattr(module, name) for name in module.__all__ if name.endswith("Regressor")]
 ESTIMATORS = [*CLASSIFIERS, *REGRESSORS, module.FHEIsolationForest]

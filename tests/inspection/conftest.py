@@ -35,4 +35,4 @@ def diabetes():
 @pytest.fixture(scope="session")
 def forest(cancer):
     X, _, y, _ = cancer
-    return FHERandomForestClassifier(n_estimators=8, max_depth=3, random_state=0).fit(X, y).compile()
+    return FHERandomForestClassifier(n_estimators=8, max_depth=3, backend="ckks", random_state=0).fit(X, y).compile()

@@ -33,7 +33,7 @@ def archives(classifier, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("backend", ["clear", "ckks"])
+@pytest.mark.parametrize("backend", ["clear", "auto"])
 @pytest.mark.parametrize("quantizer", ["threshold", "uniform"])
 @pytest.mark.parametrize("kind", ["tree", "forest", "boosting"])
 def test_classifiers(kind, quantizer, backend, iris, tmp_path):
@@ -217,9 +217,10 @@ def test_forged_manifests_are_refused(loader, name, archives):
         loader.load(archives / name)
 
 
-def test_weaker_parameters_are_refused(archives):
+@pytest.mark.parametrize("engine", ["bfv", "ckks"])
+def test_weaker_parameters_are_refused(engine, archives):
     def weaken(manifest):
-        parameters = manifest["settings"]["program"]["parameters"]
+        parameters = manifest["settings"]["program"]["engines"][engine]["parameters"]
         parameters["poly_modulus_degree"] //= 2
 
     rewrite(archives / "server.fhe", weaken)

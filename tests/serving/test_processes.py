@@ -31,7 +31,7 @@ print(json.dumps({"loaded": loaded, "security_bits": server.describe()["security
 def deployment(tmp_path_factory):
     """A folder of what crosses the wire, the client, the rows and the expected labels."""
     X, y = load_breast_cancer(return_X_y=True)
-    clf = FHEGradientBoostingClassifier(10, max_depth=3, random_state=0).fit(X[::2], y[::2]).compile()
+    clf = FHEGradientBoostingClassifier(10, max_depth=3, backend="ckks", random_state=0).fit(X[::2], y[::2]).compile()
     folder = tmp_path_factory.mktemp("wire")
     clf.save_server(folder / "server.fhe")
     clf.save_client(folder / "client.fhe")

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...quantizers import FeatureQuantizer
-from .._base import Backend, Client, ClientSpec, Evaluator, Program
+from .._base import Backend, Client, Evaluator
+from .._program import ClientSpec, Program
 
 
 class AutoBackend(Backend):

@@ -17,9 +17,11 @@ from ...exceptions import (
     ProtocolError,
     RequestMismatchError,
 )
-from .._base import Client, ClientSpec
+from .._base import Client
+from .._program import ClientSpec
 from .._registry import resolve_backend
 from ..client import RETIRED, SessionClient
+from ..messages import unpack_message
 from .bundles import engine_of, pack_bundle, unpack_bundle
 from .choice import ENGINES, Choice
 
@@ -197,6 +199,7 @@ class AutoClient(Client):
         if engine not in session.engines:
             raise KeyMismatchError(f"The response was made under other keys: this client has none for {engine!r}.")
         if asked is not None and asked != engine:
+            unpack_message("response", response)  # one that is damaged answers nothing
             what = "the last request of this client" if request is None else "the request that was passed"
             raise RequestMismatchError(
                 f"The response answers another request than {what}: it is one of {engine!r}, and the request of "

@@ -8,7 +8,7 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import MemoryBudgetWarning, ParameterSelectionError
 from ...quantizers import FeatureQuantizer, relative_score_error
 from ...utils import memory_budget, readable_bytes
-from .._base import Program
+from .._program import Program
 from .._registry import resolve_backend
 from .choice import ENGINES, FEW, MANY, Choice, cheaper
 from .program import AutoProgram

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
-from .._base import ClientSpec, Program
+from .._program import ClientSpec, Program
 from .._registry import resolve_backend
 from ..messages import program_digest
 from .choice import ENGINES, Choice
@@ -89,15 +89,18 @@ class AutoProgram(Program):
         )
 
     def describe(self) -> dict[str, Any]:
-        """Facts of the engine that takes a single row, and below ``engines`` those of each.
+        """Facts of the engine for many rows, with those that only the one for few has; and of each in ``engines``.
 
-        The lowest security, all evaluation keys and the largest memory of the engines in use are on top;
-        ``predicted_seconds`` are those of the better engine.
+        ``security_bits`` is the lowest, ``evaluation_key_bytes`` is of all keys and ``peak_memory_bytes`` the largest
+        of the engines in use, ``predicted_seconds`` are those of the better one, and a small request is one for few
+        rows.
         """
         facts = {name: program.describe() for name, program in self.programs.items()}
         used = [facts[name] for name in self.choice.engines]
         return {
-            **facts[self.engine_for(1)],
+            **used[0],
+            **used[-1],
+            **self._small_request(facts),
             "security_bits": min(each["security_bits"] for each in used),
             "evaluation_key_bytes": sum(each["evaluation_key_bytes"] for each in used),
             "peak_memory_bytes": max(each["peak_memory_bytes"] for each in used),
@@ -114,6 +117,14 @@ class AutoProgram(Program):
             },
             "engines_left_out": self.left_out,
         }
+
+    def _small_request(self, facts: dict[str, dict[str, Any]]) -> dict[str, int]:
+        rows = self.choice.rows(self.choice.few)
+        if self.choice.few == self.choice.many or rows is None:
+            return {}
+        few = facts[self.choice.few]
+        most = few["rows_per_batch"] if rows[1] is None else min(rows[1], few["rows_per_batch"])
+        return {"rows_per_small_request": most, "small_request_bytes": few["upload_bytes"]}
 
     def _choice_in_words(self) -> str:
         choice = self.choice

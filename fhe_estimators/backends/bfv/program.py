@@ -19,6 +19,7 @@ from .circuit.digits import digit_bits_for, leaf_digits, leaf_values
 from .circuit.layout import Layout, layout_for
 from .circuit.steps import baby_steps_for, circuit_steps
 from .circuit.zero_test import ZeroTest
+from .costs import peak_memory_bytes, predicted_seconds
 from .parameters import PLAIN_MODULUS, RING_DEGREES, BFVParameters, fit_ring, too_deep
 from .sizes import public_ciphertext_bytes, seeded_ciphertext_bytes, switching_key_bytes
 
@@ -170,6 +171,9 @@ class BFVProgram(Program):
             arrays={"feature": self.costs.bits.feature, "threshold": self.costs.bits.threshold},
         )
 
+    def predicted_seconds(self, n_rows: int) -> float:
+        return predicted_seconds(self, n_rows)
+
     def describe(self) -> dict[str, Any]:
         p, layout = self.parameters, self.layout(1)
         return {
@@ -187,6 +191,8 @@ class BFVProgram(Program):
             "n_ciphertexts": 1,
             "upload_bytes": seeded_ciphertext_bytes(p),
             "download_bytes": self.n_outputs * public_ciphertext_bytes(p),
+            "predicted_seconds": {n_rows: round(self.predicted_seconds(n_rows), 4) for n_rows in (1, 1000)},
+            "peak_memory_bytes": peak_memory_bytes(self),
             "evaluation_key_bytes": (1 + len(self.galois_elements)) * switching_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
             "client_learns": self.client_learns + "; the numbers of leaves and of output digits, the ring, and the "

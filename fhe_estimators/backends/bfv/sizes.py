@@ -7,6 +7,8 @@ from .parameters import BFVParameters
 #: SEAL's general-purpose compression does not reach the entropy of the residues.
 _COMPRESSION_LOSS = 1.15
 _HEADER_BYTES = 200
+#: Memory of encoded diagonals that an evaluator keeps.
+CACHE_BYTES = 1 << 29
 
 
 def _polynomial_bytes(degree: int, prime_bits: tuple[int, ...]) -> int:
@@ -27,3 +29,8 @@ def switching_key_bytes(parameters: BFVParameters) -> int:
     """A relinearization or Galois key: a seeded ciphertext over all primes for every data prime."""
     of_digit = _polynomial_bytes(parameters.poly_modulus_degree, parameters.coeff_modulus_bits) + _HEADER_BYTES
     return len(parameters.prime_bits) * of_digit
+
+
+def plaintext_bytes(parameters: BFVParameters) -> int:
+    """An encoded diagonal in memory."""
+    return 8 * parameters.poly_modulus_degree * len(parameters.prime_bits)

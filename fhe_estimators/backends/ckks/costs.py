@@ -8,16 +8,13 @@ and that is measured on this machine when it is first needed.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...utils import PROCESS_BYTES, import_optional
+from ...utils import PROCESS_BYTES
+from ..seal_speed import ntt_nanoseconds
 from .circuit.slots import largest_expansion
 from .counting import CountingArithmetic, Operation, follow_circuit
 from .parameters import CKKSParameters
@@ -26,8 +23,6 @@ from .sizes import galois_key_bytes, public_key_bytes, relin_key_bytes, seeded_c
 if TYPE_CHECKING:
     from .program import CKKSProgram
 
-#: Environment variable that sets nanoseconds of a transform, per coefficient and stage, instead of measuring them.
-SPEED_VARIABLE = "FHE_ESTIMATORS_NTT_NANOSECONDS"
 #: Seconds of the Python around an operation.
 _CALL_SECONDS = 4e-6
 #: Seconds that a client takes to prepare a packed bit for a slot.
@@ -75,29 +70,6 @@ class BatchCost:
     def server_seconds(self) -> float:
         """Of the evaluation."""
         return float(self.finished[-1])
-
-
-@cache
-def ntt_nanoseconds() -> float:
-    """Nanoseconds of a number theoretic transform on this machine, per coefficient and stage; measured once."""
-    if SPEED_VARIABLE in os.environ:
-        return float(os.environ[SPEED_VARIABLE])
-    seal = import_optional("tenseal.sealapi", package="tenseal", purpose='backend="ckks"')
-    degree, settings = 4096, seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
-    settings.set_poly_modulus_degree(degree)
-    settings.set_coeff_modulus(seal.CoeffModulus.Create(degree, [54, 54]))
-    context = seal.SEALContext(settings, True, seal.SEC_LEVEL_TYPE.TC128)
-    zeros, evaluator = seal.Ciphertext(), seal.Evaluator(context)
-    zeros.resize(context, context.first_context_data().parms_id(), 2)
-
-    def there_and_back() -> float:
-        start = perf_counter()
-        for transform in (evaluator.transform_to_ntt_inplace, evaluator.transform_from_ntt_inplace):
-            with suppress(RuntimeError):  # once it is done SEAL says that zeros hide nothing
-                transform(zeros)
-        return perf_counter() - start
-
-    return 1e9 * min(there_and_back() for _ in range(20)) / (4 * degree * 12)
 
 
 class OperationCosts:

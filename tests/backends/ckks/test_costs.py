@@ -11,6 +11,7 @@ from inspect import cleandoc
 import numpy as np
 import pytest
 
+from fhe_estimators.backends import seal_speed
 from fhe_estimators.backends.ckks import CKKSBackend, costs
 from fhe_estimators.backends.ckks import program as program_module
 from fhe_estimators.backends.ckks.counting import CountingArithmetic, Operation, follow_circuit
@@ -155,11 +156,11 @@ def test_a_variable_sets_the_speed(monkeypatch):
     program, _ = program_of(depth=3)
     predicted = []
     for nanoseconds in ("1", "2"):
-        monkeypatch.setenv(costs.SPEED_VARIABLE, nanoseconds)
-        costs.ntt_nanoseconds.cache_clear()
+        monkeypatch.setenv(seal_speed.SPEED_VARIABLE, nanoseconds)
+        seal_speed.ntt_nanoseconds.cache_clear()
         fresh = pickle.loads(pickle.dumps(program))
         predicted.append(fresh.describe()["predicted_seconds"])
-    costs.ntt_nanoseconds.cache_clear()
+    seal_speed.ntt_nanoseconds.cache_clear()
     for n_rows in (1, 1000):
         assert 1.5 < predicted[1][n_rows] / predicted[0][n_rows] <= 2
 

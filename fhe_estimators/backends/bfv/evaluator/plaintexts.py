@@ -6,8 +6,7 @@ from collections.abc import Callable, Hashable
 
 import tenseal.sealapi as seal
 
-#: Memory of encoded plaintexts that an evaluator keeps.
-DEFAULT_CACHE_BYTES = 1 << 29
+from ..sizes import CACHE_BYTES
 
 
 class PlaintextCache:
@@ -17,11 +16,11 @@ class PlaintextCache:
     ----------
     plaintext_bytes : int
         Memory of one.
-    capacity_bytes : int, default=DEFAULT_CACHE_BYTES
+    capacity_bytes : int, default=CACHE_BYTES
         Memory of all.
     """
 
-    def __init__(self, plaintext_bytes: int, capacity_bytes: int = DEFAULT_CACHE_BYTES):
+    def __init__(self, plaintext_bytes: int, capacity_bytes: int = CACHE_BYTES):
         self._capacity = capacity_bytes // plaintext_bytes
         self._kept: dict[Hashable, seal.Plaintext | None] = {}
 

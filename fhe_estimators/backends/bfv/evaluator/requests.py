@@ -12,6 +12,7 @@ from ..._base import Evaluator
 from ...messages import pack_message, read_n_rows, response_header, unpack_message
 from ...seal_file import SealFile
 from ..program import BFVProgram
+from ..sizes import plaintext_bytes
 from .evaluation_keys import PublicKeys
 from .leaf_sums import LeafSums
 from .linear import CostEvaluator
@@ -39,8 +40,7 @@ class BFVEvaluator(Evaluator):
     def __init__(self, program: BFVProgram, **options: Any):
         super().__init__(program, **options)
         self._key_cache: tuple[bytes, PublicKeys] | None = None
-        parameters = program.parameters
-        self._plaintexts = PlaintextCache(8 * parameters.poly_modulus_degree * len(parameters.prime_bits))
+        self._plaintexts = PlaintextCache(plaintext_bytes(program.parameters))
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         """Encrypted request to encrypted response.
