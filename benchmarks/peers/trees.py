@@ -135,7 +135,7 @@ HEADER = (
 )
 #: As each project states it for the version measured; licences as in the packages.
 SUPPORT = (
-    ("fhe_estimators, ckks", "fhe_estimators", "3.10 and later", "1.24 and later", "BSD-3-Clause"),
+    ("fhe_estimators, ckks", "fhe_estimators", "3.10 and later", "1.25 and later", "BSD-3-Clause"),
     (
         "fhe_estimators, tfhe",
         "fhe_estimators_tfhe",
