@@ -182,6 +182,8 @@ def program_digest(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for field in fields(ensemble):
         value = getattr(ensemble, field.name)
+        if value is None:
+            continue
         if isinstance(value, Link):
             value = value.to_dict()
         elif field.name == "score_scale" and (value == value[0]).all():

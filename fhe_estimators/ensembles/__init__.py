@@ -1,6 +1,7 @@
 """Tree ensembles as plain arrays: structure, import, reference evaluation, link functions."""
 
 from ._boosters import as_estimator
+from ._contributions import contribution_ensemble
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
 from ._importers import ensemble_from_model
@@ -12,6 +13,7 @@ __all__ = [
     "Link",
     "TreeEnsemble",
     "as_estimator",
+    "contribution_ensemble",
     "decision_leaves",
     "ensemble_from_model",
     "evaluate",

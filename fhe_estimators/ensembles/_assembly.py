@@ -26,6 +26,7 @@ class SourceTree:
     missing_right: np.ndarray
     value: np.ndarray
     column: int = 0
+    cover: np.ndarray | None = None
 
 
 def assemble(trees: Sequence[SourceTree], **properties: Any) -> TreeEnsemble:
@@ -49,6 +50,7 @@ def assemble(trees: Sequence[SourceTree], **properties: Any) -> TreeEnsemble:
         right=joined("right", np.int32, shift=True),
         missing_right=joined("missing_right", np.bool_),
         value=joined("value", np.float64),
+        cover=None if any(tree.cover is None for tree in ordered) else joined("cover", np.float64),
         **properties,
     )
 
@@ -74,4 +76,5 @@ def _by_level(tree: SourceTree) -> SourceTree:
         right=np.where(leaf, LEAF, position[tree.right[order]]),
         missing_right=np.where(leaf, False, tree.missing_right[order]),
         value=np.where(leaf[:, None], tree.value[order], 0.0),
+        cover=None if tree.cover is None else tree.cover[order],
     )

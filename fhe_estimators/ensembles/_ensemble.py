@@ -62,6 +62,9 @@ class TreeEnsemble:
         Whether the source model accepts missing values.
     score_scale : ndarray of shape (n_scores,), float64, or float, default=1.0
         Integer leaf values of a score column are real leaf values times this; a float stands for all columns.
+    cover : ndarray of shape (n_nodes,), float64, default=None
+        Weight of the training samples that reached each node, where the source model tells it. Quantized ensembles
+        have none: no server needs it.
     """
 
     n_features: int
@@ -80,6 +83,7 @@ class TreeEnsemble:
     input_dtype: str = "float64"
     allow_nan: bool = False
     score_scale: np.ndarray = 1.0  # type: ignore[assignment]  # a float is broadcast
+    cover: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         scale = np.asarray(self.score_scale, dtype=np.float64)

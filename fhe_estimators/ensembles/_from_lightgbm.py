@@ -89,6 +89,8 @@ def _tree(structure: dict[str, Any], column: int) -> SourceTree:
         ),
         value=np.array([[node.get("leaf_value", 0.0)] for node in nodes], dtype=np.float64),
         column=column,
+        # A tree of one leaf has no count in some versions, and needs none.
+        cover=np.array([node.get("leaf_count", node.get("internal_count", 0)) for node in nodes], dtype=np.float64),
     )
 
 

@@ -170,6 +170,7 @@ def _histogram_tree(nodes: np.ndarray, column: int) -> SourceTree:
         missing_right=~nodes["missing_go_to_left"].astype(bool),
         value=nodes["value"][:, None],
         column=column,
+        cover=nodes["count"],
     )
 
 
@@ -185,6 +186,7 @@ def _tree(tree: Any, value: np.ndarray, column: int = 0, features: np.ndarray | 
         missing_right=~tree.missing_go_to_left.astype(bool),
         value=value,
         column=column,
+        cover=tree.weighted_n_node_samples,
     )
 
 

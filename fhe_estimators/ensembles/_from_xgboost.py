@@ -128,4 +128,5 @@ def _tree(tree: dict[str, Any], column: int, weight: float) -> SourceTree:
         missing_right=~np.array(tree["default_left"], dtype=bool),
         value=condition[:, None] * weight,
         column=int(column),
+        cover=np.array(tree["sum_hessian"], dtype=np.float32).astype(np.float64),
     )

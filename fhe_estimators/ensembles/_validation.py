@@ -37,6 +37,7 @@ def _check_shapes(e: TreeEnsemble) -> None:
     for name in ("threshold", "left", "right", "missing_right"):
         _require(getattr(e, name).shape == (n_nodes,), f"{name} must have one entry a node.")
     _require(e.value.ndim == 2 and len(e.value) == n_nodes, "value must have one row a node.")
+    _require(e.cover is None or e.cover.shape == (n_nodes,), "cover must have one entry a node.")
     _require(e.base_score.shape == (e.n_scores,), "base_score must have n_scores entries.")
     _require(e.input_dtype in ("float32", "float64"), f"input_dtype={e.input_dtype!r} is unknown.")
     _require(
@@ -71,5 +72,6 @@ def _check_numbers(e: TreeEnsemble) -> None:
     _require(not np.isnan(e.threshold[~leaf]).any(), "a threshold is NaN.")
     _require(bool(np.isfinite(e.value[leaf]).all()), "a leaf value is not finite.")
     _require(bool(np.isfinite(e.base_score).all()), "base_score is not finite.")
+    _require(e.cover is None or bool((np.isfinite(e.cover) & (e.cover >= 0)).all()), "cover must not be negative.")
     _require(e.score_scale.shape == (e.n_scores,), "score_scale must have n_scores entries.")
     _require(bool((np.isfinite(e.score_scale) & (e.score_scale > 0)).all()), "score_scale must be positive.")

@@ -3,6 +3,7 @@
 from ._base import BaseFHEEstimator
 from ._boosting import FHEGradientBoostingClassifier, FHEGradientBoostingRegressor
 from ._classifiers import FHEDecisionTreeClassifier, FHEExtraTreesClassifier, FHERandomForestClassifier
+from ._contributions import FHEContributions
 from ._meta import FHEClassifier, FHERegressor
 from ._outliers import FHEIsolationForest
 from ._regressors import FHEDecisionTreeRegressor, FHEExtraTreesRegressor, FHERandomForestRegressor
@@ -14,6 +15,7 @@ FHEGradientBoosting = FHEGradientBoostingClassifier
 __all__ = [
     "BaseFHEEstimator",
     "FHEClassifier",
+    "FHEContributions",
     "FHEDecisionTreeClassifier",
     "FHEDecisionTreeRegressor",
     "FHEExtraTreesClassifier",

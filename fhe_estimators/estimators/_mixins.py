@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..ensembles import TreeEnsemble
 from ..ensembles.links import AverageProbabilityLink, AverageRemainderLink, ClassificationLink
 from ..utils import get_tags
-from ._base import BaseFHEEstimator
+from ._contributions import ContributionsMixin
 
 
 def _has_one_output(estimator: FHEClassifierMixin) -> bool:
@@ -22,7 +22,7 @@ def _has_one_output(estimator: FHEClassifierMixin) -> bool:
     return not isinstance(estimator.classes_, list)
 
 
-class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
+class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
     """Fit and predict of every classifier.
 
     Attributes
@@ -39,7 +39,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             NaN is accepted where the source model accepts it.
-        y : array-like of shape (n_samples,) or (n_rows, n_outputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
@@ -68,7 +68,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,) or (n_rows, n_outputs)
+        labels : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Ties are broken as the source library breaks them.
         """
         return self._link.predict(self._scores(X, fhe), self.classes_)
@@ -122,7 +122,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,) if binary, else (n_rows, n_classes)
+        scores : ndarray of shape (n_samples,) if binary, else (n_samples, n_classes)
             Margins of boosted trees. For averaging models the difference of the two class
             probabilities, or the probabilities of more than two classes.
         """
@@ -170,7 +170,7 @@ class FHEClassifierMixin(ClassifierMixin, BaseFHEEstimator):
         return tags
 
 
-class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
+class FHERegressorMixin(RegressorMixin, ContributionsMixin):
     """Fit and predict of every regressor."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FHERegressorMixin:
@@ -180,7 +180,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             NaN is accepted where the source model accepts it.
-        y : array-like of shape (n_samples,) or (n_rows, n_outputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
@@ -207,7 +207,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
 
         Returns
         -------
-        values : ndarray of shape (n_samples,) or (n_rows, n_outputs)
+        values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions within the rounding of the leaf values of what the float model predicts.
         """
         return self._link.predict(self._scores(X, fhe))
@@ -219,7 +219,7 @@ class FHERegressorMixin(RegressorMixin, BaseFHEEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
-        y : array-like of shape (n_samples,) or (n_rows, n_outputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.

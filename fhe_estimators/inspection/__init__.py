@@ -6,6 +6,7 @@ Plots need matplotlib, frames need pandas: ``pip install "fhe-estimators[plots]"
 from ._agreement import AgreementDisplay
 from ._boundary import DecisionBoundaryComparisonDisplay
 from ._comparison import ComparisonReport, compare_with_cleartext
+from ._contributions import ContributionDisplay
 from ._costs import CostDisplay
 from ._fine_tuning import FineTuningDisplay
 from ._noise import NoiseBudgetDisplay
@@ -15,6 +16,7 @@ from ._quantization import QuantizationCurveDisplay
 __all__ = [
     "AgreementDisplay",
     "ComparisonReport",
+    "ContributionDisplay",
     "CostDisplay",
     "DecisionBoundaryComparisonDisplay",
     "FineTuningDisplay",

@@ -15,7 +15,7 @@ class AgreementDisplay:
 
     Parameters
     ----------
-    float_scores, encrypted_scores : ndarray of shape (n_samples,) or (n_rows, n_columns)
+    float_scores, encrypted_scores : ndarray of shape (n_samples,) or (n_samples, n_columns)
         Probabilities, values or what ``decision_function`` returns.
     name : str, default=None
         The name in the title.
@@ -108,7 +108,7 @@ class AgreementDisplay:
 
         Parameters
         ----------
-        float_scores, encrypted_scores : array-like of shape (n_samples,) or (n_rows, n_columns)
+        float_scores, encrypted_scores : array-like of shape (n_samples,) or (n_samples, n_columns)
             Scores in arrays of equal shapes.
         name : str, default=None
             The name in the title.

@@ -50,7 +50,7 @@ class Predictions(BaseEstimator):
 
     Attributes
     ----------
-    labels : ndarray of shape (n_samples,) or (n_rows, n_outputs)
+    labels : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         What ``predict`` returns.
     scores : ndarray of shape (n_samples, n_columns)
         Probabilities, values, or what ``decision_function`` returns.

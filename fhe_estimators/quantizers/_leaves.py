@@ -64,7 +64,7 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
     Returns
     -------
     quantized : TreeEnsemble
-        The ensemble with ``value`` of type int64, and with ``score_scale`` and ``base_score`` set.
+        The ensemble with ``value`` of type int64, ``score_scale`` and ``base_score`` set, and without ``cover``.
     """
     midranges = _midranges(ensemble)
     magnitudes = _magnitudes(ensemble, midranges)
@@ -79,6 +79,7 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
         value=np.rint(values * _of_nodes(ensemble, _of_trees(ensemble, scale))).astype(np.int64),
         base_score=ensemble.base_score + _sum_by_column(ensemble, rounded),
         score_scale=scale,
+        cover=None,
     )
 
 

@@ -54,7 +54,7 @@ def save_server_archive(path: str | os.PathLike, program: Program) -> None:
     """Write a compiled program: the quantized model and its parameters."""
     ensemble = {field.name: getattr(program.ensemble, field.name) for field in fields(TreeEnsemble)}
     arrays = {name: value for name, value in ensemble.items() if isinstance(value, np.ndarray)}
-    plain = {name: value for name, value in ensemble.items() if name not in arrays}
+    plain = {name: value for name, value in ensemble.items() if name not in arrays and value is not None}
     settings = {
         "backend": program.backend,
         "program_id": program.client_spec.program_id,

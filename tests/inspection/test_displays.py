@@ -6,6 +6,7 @@ from fhe_estimators import FHEDecisionTreeClassifier, FHEGradientBoostingRegress
 from fhe_estimators.exceptions import NotCompiledError
 from fhe_estimators.inspection import (
     AgreementDisplay,
+    ContributionDisplay,
     CostDisplay,
     DecisionBoundaryComparisonDisplay,
     FineTuningDisplay,
@@ -123,3 +124,28 @@ def test_fine_tuning():
         FineTuningDisplay.from_histories({"nothing": []})
     with pytest.raises(ValueError, match="kind='bytes'"):
         display.plot(kind="bytes")
+
+
+def test_contributions():
+    display = ContributionDisplay([0.5, -2.0, 0.1, 0.2, 1.0], ["a", "b", "c", "d"]).plot(max_features=2)
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["b", "a", "2 others"]
+    starts = [bar.get_x() for bar in display.bars_]
+    lengths = [bar.get_width() for bar in display.bars_]
+    np.testing.assert_allclose(lengths, [-2.0, 0.5, 0.3])
+    np.testing.assert_allclose(starts, [1.0, -1.0, -0.5])  # each bar begins where the one before it ends
+    with pytest.raises(ValueError, match="one sample and score"):
+        ContributionDisplay(np.zeros((2, 3))).plot()
+    with pytest.raises(ValueError, match="3 names for 2 features"):
+        ContributionDisplay(np.zeros(3), "abc").plot()
+    with pytest.raises(ValueError, match="max_features must be at least 1"):
+        ContributionDisplay(np.zeros(3)).plot(max_features=0)
+
+
+def test_contributions_of_an_estimator(forest, cancer):
+    display = ContributionDisplay.from_estimator(forest, cancer[1][:1], fhe="disable")
+    expected = forest.predict_contributions(cancer[1][:1])
+    np.testing.assert_array_equal(display.contributions, expected[0])
+    with pytest.raises(ValueError, match="X must be one sample, got 2"):
+        ContributionDisplay.from_estimator(forest, cancer[1][:2], fhe="disable")
+    with pytest.raises(ValueError, match="score=1 is out of range"):
+        ContributionDisplay.from_estimator(forest, cancer[1][:1], fhe="disable", score=1)

@@ -255,7 +255,7 @@ class FHEClient:
 
         Returns
         -------
-        predictions : ndarray of shape (n_samples,) or (n_rows, n_outputs)
+        predictions : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels, values, or +1 and -1 of an outlier detector.
 
         Raises
@@ -303,7 +303,7 @@ class FHEClient:
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,) or (n_rows, n_classes)
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Margins, probabilities or values, as the model has them.
         """
         return self._model.link.decision(self._scores(response, request))
