@@ -86,6 +86,7 @@ class ContributionDisplay:
         ax.axvline(score, color="0.2", linewidth=1, label=f"this sample {score:.3g}")
         ax.set_yticks(range(len(labels)), labels)
         ax.invert_yaxis()
+        ax.use_sticky_edges = False  # room for the labels, though bars begin at the edge
         ax.margins(x=0.15)
         ax.set_xlabel("score")
         ax.legend(fontsize="small")
