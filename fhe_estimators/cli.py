@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .serving.server.serve_command import serve
 
             serve(**options)
+        elif command == "predict":
+            from .serving.client.predict_command import predict
+
+            predict(**options)
         else:
             return _worker(options)
     except (FHEError, ValueError, OSError) as error:
@@ -96,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--port", type=int, default=8400)
     _add_http_options(worker, max_body_bytes=1 << 29)
     _add_serve(commands)
+    _add_predict(commands)
     return parser
 
 
@@ -135,3 +140,28 @@ def _add_http_options(command: argparse.ArgumentParser, *, max_body_bytes: int) 
     command.add_argument("--max-body-bytes", type=int, default=max_body_bytes, help="larger requests are refused")
     command.add_argument("--ssl-certfile", help="serve HTTPS with this certificate")
     command.add_argument("--ssl-keyfile")
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="score a table of rows with a service",
+        description="Encrypt the rows of a table here, have a service score them, decrypt the scores here. A run that "
+        "was interrupted goes on where it was. The token is what FHE_ESTIMATORS_TOKEN holds, or the URL's entry in the "
+        "file that FHE_ESTIMATORS_TOKENS_FILE names; the password of --keys-file is FHE_ESTIMATORS_KEYS_PASSWORD.",
+    )
+    predict.add_argument("url", help="of a service that `fhe-estimators serve` runs")
+    predict.add_argument("rows", help="CSV file with a header, or .parquet")
+    predict.add_argument("--out", required=True, help="CSV file to write, or .parquet")
+    predict.add_argument("--model", help="name of the model (default: the only one)")
+    predict.add_argument(
+        "--method", default="predict", choices=("predict", "predict_proba", "decision_function"), help="what is written"
+    )
+    predict.add_argument("--keep", nargs="+", metavar="COLUMN", help="columns to copy beside the scores")
+    predict.add_argument("--client-archive", help="archive from the model's owner (default: the service is asked)")
+    predict.add_argument("--keys-file", help="keep keys there, encrypted, for later runs")
+    predict.add_argument("--rows-per-request", type=int, help="(default: a batch of the engine)")
+    predict.add_argument("--concurrent", type=int, default=4, help="requests under way at a time")
+    predict.add_argument("--ca-file", help="certificates to trust")
+    predict.add_argument("--retry-seconds", type=float, default=300.0, help="how long to try while the service is away")
+    predict.add_argument("--quiet", action="store_true", help="no progress bar")

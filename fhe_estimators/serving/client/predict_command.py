@@ -1,0 +1,146 @@
+"""``fhe-estimators predict``: a table of rows, scored by a service (client side)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...utils import import_optional, progress_bar
+from .forecast import request_rows
+from .remote_model import RemoteModel
+from .scores_file import ScoresFile
+
+METHODS = ("predict", "predict_proba", "decision_function")
+#: Environment variable with the password of --keys-file.
+PASSWORD_VARIABLE = "FHE_ESTIMATORS_KEYS_PASSWORD"
+
+
+def predict(
+    url: str,
+    rows: str,
+    *,
+    out: str,
+    model: str | None = None,
+    method: str = "predict",
+    keep: list[str] | None = None,
+    client_archive: str | None = None,
+    keys_file: str | None = None,
+    rows_per_request: int | None = None,
+    concurrent: int = 4,
+    ca_file: str | None = None,
+    retry_seconds: float = 300.0,
+    quiet: bool = False,
+) -> None:
+    """Score the rows of a CSV or Parquet file into another; a run that was interrupted goes on where it was."""
+    pandas = import_optional("pandas", extra="datasets", purpose="Tables of rows")
+    source, target = Path(rows), Path(out)
+    if any(path.suffix == ".parquet" for path in (source, target)):
+        import_optional("pyarrow", package="pyarrow", purpose="Parquet files")
+    remote = RemoteModel(
+        url,
+        model=model,
+        client_archive=client_archive,
+        keys_file=keys_file,
+        password=os.environ.get(PASSWORD_VARIABLE),
+        rows_per_request=rows_per_request,
+        n_concurrent=concurrent,
+        retry_seconds=retry_seconds,
+        verify=ca_file or True,
+    )
+    if not hasattr(remote, method):
+        raise ValueError(f"--method {method}: the model at {url} has no such method.")
+    identity = {
+        "rows_sha256": _digest(source),
+        "program_id": remote._session().card["program_id"],
+        "method": method,
+        "keep": keep or [],
+    }
+    size = concurrent * request_rows(remote._session().card, rows_per_request)
+    with ScoresFile(target, identity) as scores:
+        if not quiet:
+            print(f"{url}: {_summary(remote, method)}", file=sys.stderr)
+        done, skipped = 0, scores.n_rows
+        with progress_bar((), description="score rows", verbose=int(not quiet), total=None) as bar:
+            bar.update(skipped)
+            for table in _tables(pandas, source, size):
+                fresh = table.iloc[max(0, skipped - done) :]
+                done += len(table)
+                if len(fresh):
+                    found = getattr(remote, method)(_features(remote, fresh, keep or []))
+                    scores.append(_frame(pandas, fresh, keep or [], method, remote, found))
+                    bar.update(len(fresh))
+        if scores.n_rows == 0:
+            raise ValueError(f"{source} has no rows.")
+        scores.finish()
+
+
+def _summary(remote: RemoteModel, method: str) -> str:
+    facts = remote.describe(1000)
+    forecast = facts["forecast"]
+    return (
+        f"{method} with {facts['scheme']}, {facts['security_bits']} bits; 1,000 rows take about "
+        f"{forecast['seconds']:.3g} s and {(forecast['upload_bytes'] + forecast['download_bytes']) / 1e6:.3g} MB"
+    )
+
+
+def _tables(pandas: Any, source: Path, size: int) -> Iterator[Any]:
+    if source.suffix == ".parquet":
+        parquet = import_optional("pyarrow.parquet", package="pyarrow", purpose="Parquet files")
+        with parquet.ParquetFile(source) as file:
+            for batch in file.iter_batches(batch_size=size):
+                yield batch.to_pandas()
+    else:
+        # not a last bit of a number may change: thresholds are compared exactly
+        with pandas.read_csv(source, chunksize=size, float_precision="round_trip") as reader:
+            yield from reader
+
+
+def _features(remote: RemoteModel, table: Any, keep: list[str]) -> Any:
+    missing = [name for name in keep if name not in table.columns]
+    if missing:
+        raise ValueError(f"--keep names columns that the rows lack: {', '.join(missing)}.")
+    names = getattr(remote, "feature_names_in_", None)
+    if names is None:
+        table = table.drop(columns=keep)
+        if table.shape[1] != remote.n_features_in_:
+            raise ValueError(
+                f"The model has {remote.n_features_in_} features without names; the rows have {table.shape[1]} columns "
+                "beside those of --keep."
+            )
+        return table.to_numpy()
+    lacking = [str(name) for name in names if name not in table.columns]
+    if lacking:
+        raise ValueError(f"The rows lack {len(lacking)} columns of the model: {', '.join(lacking[:10])}.")
+    return table[list(names)]
+
+
+def _frame(pandas: Any, rows: Any, keep: list[str], method: str, remote: RemoteModel, found: Any) -> Any:
+    columns: dict[str, Any] = {name: rows[name].to_numpy() for name in keep}
+    outputs = found if isinstance(found, list) else [found]
+    classes = remote.classes_ if method == "predict_proba" else None
+    for number, values in enumerate(outputs):
+        prefix = f"{number}_" if isinstance(found, list) else ""
+        values = np.asarray(values)
+        if values.ndim == 1:
+            columns["prediction" if method == "predict" else "score"] = values
+            continue
+        labels: Any = range(values.shape[1])
+        if classes is not None:
+            labels = classes[number] if isinstance(found, list) else classes
+        stem = {"predict": "prediction", "predict_proba": "probability", "decision_function": "score"}[method]
+        columns |= {f"{stem}_{prefix}{label}": values[:, j] for j, label in enumerate(labels)}
+    return pandas.DataFrame(columns)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
