@@ -17,11 +17,14 @@ from ._predictions import PredictionMixin
 from ._settings import check_settings
 from ._training_plan import training_plan
 from .client.adapters import add_adapters, save_adapter
-from .client.loading import is_split, load_model, set_head
-from .client.split_model import CompiledModel, calibrate, compile_model, require_checks
+from .client.heads import set_head
+from .client.loading import is_split, load_model
+from .client.merging import merged
+from .client.split_model import CompiledModel, calibrate, compile_model, require_checks, warn_of_experts
 from .client.splitting import frozen_layers
 from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
+from .model.architectures import guard_positions
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
 from .model.quiet import quiet_libraries
 from .training.callbacks import check_callbacks
@@ -37,9 +40,9 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : PreTrainedModel, or path
+    model : PreTrainedModel, path or name on the hub
         A transformers model with ``nn.Linear`` or ``Conv1D`` layers (it is copied), a folder of one, a ``.gguf`` file,
-        or the client's folder that ``fhe-estimators split`` wrote.
+        or the client's folder that ``fhe-estimators split`` wrote. Decoders, and encoders for classification.
     tokenizer : tokenizer or path, default=None
         None stands for the one beside ``model``, if that is a path.
     task : {"causal-lm", "sequence-classification"}, default="causal-lm"
@@ -104,6 +107,9 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         Optimizer steps from one evaluation of ``eval_set`` to the next; None evaluates after every epoch.
     class_weight : dict, "balanced" or None, default=None
         How much an example of each class counts, as in scikit-learn.
+    lora_config : peft.LoraConfig, default=None
+        In place of ``r``, ``lora_alpha``, ``lora_dropout`` and ``target_modules``: with rank-stabilized LoRA
+        (``use_rslora``), modules of the client's that are trained as a whole (``modules_to_save``), ranks by layer, ...
     callbacks : list of transformers.TrainerCallback, default=None
         Told of the progress of training, with their ``control`` obeyed: stopping, evaluating, saving.
 
@@ -175,6 +181,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         early_stopping: int | None = None,
         eval_steps: int | None = None,
         class_weight: Any = None,
+        lora_config: Any = None,
         callbacks: Any = None,
     ):
         self.model = model
@@ -208,6 +215,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         self.early_stopping = early_stopping
         self.eval_steps = eval_steps
         self.class_weight = class_weight
+        self.lora_config = lora_config
         self.callbacks = callbacks
 
     def compile(self, X: Any = None) -> HELoRAFineTuner:
@@ -236,6 +244,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         with quiet_libraries(self.verbose):
             model = load_model(self.model, self.task)
             self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
+        guard_positions(model.base_model)
         self.pad_token_ = pad_token(model, self.tokenizer_)
 
         def progress(items: Any) -> Any:
@@ -250,6 +259,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         program = CompiledModel(model, backend, parameters, resolve_workers(self.workers), self.device)
         if self.workers is not None:
             program.pool()
+        warn_of_experts(program)
         self.program_ = program
         self._forget_fit()
         if quantizer.activations == "static-tensor":
@@ -350,6 +360,20 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         """
         check_is_fitted(self, "model_")
         save_adapter(self.model_, Path(path))
+
+    def merge(self) -> Any:
+        """A plain transformers model: the original weights, in float32, with the adapter merged into them.
+
+        Its answers differ from this object's by the quantization of the frozen weights.
+
+        Returns
+        -------
+        model : PreTrainedModel
+            It needs nothing of this library; ``save_pretrained`` keeps it.
+        """
+        check_is_fitted(self, "model_")
+        with quiet_libraries(self.verbose):
+            return merged(self.model_, self.model, self.task, getattr(self, "classes_", None), self.pad_token_)
 
     def _forget_fit(self) -> None:
         if hasattr(self, "model_"):

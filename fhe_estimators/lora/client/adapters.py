@@ -1,4 +1,4 @@
-"""LoRA adapters by PEFT."""
+"""Adapters: PEFT's LoRA modules around remote linear ones, in the clear on the client."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import peft
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel
 
+from ...exceptions import UnsupportedModelError
+from .lora_config import lora_config
 from .remote_linear import RemoteLinear
-
-_TASK_TYPES = {"causal-lm": peft.TaskType.CAUSAL_LM, "sequence-classification": peft.TaskType.SEQ_CLS}
 
 
 def add_adapters(model: PreTrainedModel, settings: Any) -> peft.PeftModel:
     """Wrap a model with fresh adapters; ``settings`` has the LoRA parameters of `HELoRAFineTuner`."""
-    config = peft.LoraConfig(
-        r=settings.r,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules=settings.target_modules,
-        task_type=_TASK_TYPES[settings.task],
-    )
+    config = lora_config(settings, model)
+    wanted = config.target_modules
     try:
-        return peft.get_peft_model(model, config)
+        adapted = peft.get_peft_model(model, config)
     except ValueError as error:
         available = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if _is_remote(module)})
         raise ValueError(
-            f"target_modules={settings.target_modules!r} match no layer of the model, whose linear layers are "
-            f"{available}."
+            f"target_modules={wanted!r} match no layer of the model, whose linear layers are {available}. ({error})"
         ) from error
+    for module in adapted.modules():
+        if isinstance(module, BaseTunerLayer) and _is_remote(module.get_base_layer()):
+            vars(module)["get_delta_weight"] = _refuse_merge
+    return adapted
+
+
+def _refuse_merge(adapter: str) -> Any:
+    raise UnsupportedModelError(
+        "Adapters cannot be merged into this model, whose frozen weights are the workers': use merge() of "
+        "HELoRAFineTuner, or peft.PeftModel.from_pretrained(base model, saved adapter).merge_and_unload()."
+    )
 
 
 def _is_remote(module: Any) -> bool:
@@ -40,7 +46,12 @@ def _is_remote(module: Any) -> bool:
 def save_adapter(model: peft.PeftModel, path: Path) -> None:
     """Write the adapter's folder."""
     model.save_pretrained(str(path), save_embedding_layers=False)
-    if any(_is_remote(module) and module.transposed for module in model.modules()):
+    if has_transposed(model):
         # Conv1D layers were replaced by linear ones, but the adapter is to be loaded beside the original ones.
         config_path = path / "adapter_config.json"
         config_path.write_text(json.dumps({**json.loads(config_path.read_text()), "fan_in_fan_out": True}, indent=2))
+
+
+def has_transposed(model: Any) -> bool:
+    """Whether a model has layers in place of GPT-2's ``Conv1D``."""
+    return any(_is_remote(module) and module.transposed for module in model.modules())

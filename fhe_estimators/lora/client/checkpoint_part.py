@@ -12,12 +12,13 @@ import torch
 from accelerate import init_empty_weights
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from ...backends.lwe import WeightNorms
 from ...backends.lwe.client.verification import check_verify_bits
 from ...exceptions import FHEError, ProtocolError
 from ...quantizers.linear import LinearQuantizer
+from ..model.architectures import CLASSIFIER
 from ..model.weights import BACKWARD, DIRECTIONS, FORWARD
 from ..schemas import ClientLayerEntry, ClientManifest, NormsEntry
 from ..worker.checkpoint_part import CLIENT_LAYERS, FORMAT_VERSION, MANIFEST, read_manifest, write_json
@@ -59,6 +60,7 @@ def save_parts(model: PreTrainedModel, folder: Path) -> None:
         }
         for number, (entry, layer) in enumerate(zip(entries, layers, strict=True))
     ]
+    model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(client)
     save_file(_own_tensors(model), client / _CLIENT_WEIGHTS)
     _save_secret(tensors, client / CLIENT_LAYERS)
@@ -107,8 +109,9 @@ def load_client_part(folder: Path) -> PreTrainedModel:
 
 
 def _load(folder: Path, entries: Sequence[ClientLayerEntry]) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(folder)
     with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+        model = _kind(config).from_config(config)
     with safe_open(folder / CLIENT_LAYERS, framework="pt") as file:
         for number, entry in enumerate(entries):
             names = [name for name in file.keys() if name.startswith(f"{number}/")]  # noqa: SIM118 (not a dict)
@@ -123,6 +126,11 @@ def _load(folder: Path, entries: Sequence[ClientLayerEntry]) -> PreTrainedModel:
     if unexpected or left:
         raise ProtocolError(f"The client's part in {folder} does not fit its model: {(list(unexpected) + left)[:5]}.")
     return model
+
+
+def _kind(config: Any) -> Any:
+    is_classifier = any(name.endswith(CLASSIFIER) for name in config.architectures or [])
+    return AutoModelForSequenceClassification if is_classifier else AutoModelForCausalLM
 
 
 def _remote_modules(model: PreTrainedModel) -> list[tuple[str, RemoteLinear]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...backends.lwe.client.verification import DEFAULT_VERIFY_BITS, check_verify_bits
 from ...quantizers.linear import resolve_linear_quantizer
 from ...utils import progress_bar
-from ..model.loading import CAUSAL_LM, load_tokenizer
+from ..model.loading import checkpoint_task, load_tokenizer, refuse_parts
 from .checkpoint_part import save_parts
 from .loading import load_model
 from .split_model import compile_model
@@ -24,7 +24,8 @@ def split(
 ) -> None:
     """Write the client's and the workers' part of a checkpoint to ``out/client`` and ``out/workers``."""
     verify_bits = check_verify_bits(verify_bits)
-    loaded = load_model(model, CAUSAL_LM)
+    refuse_parts(Path(model))
+    loaded = load_model(model, checkpoint_task(model))
     compile_model(
         loaded,
         resolve_linear_quantizer(weight_quantizer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..model.groups import find_groups
 from ..protocol import Worker
 from ..worker.worker import LocalWorker
 from .frozen_layer import FrozenLayer
+from .heads import fresh_parts
 from .pool import WorkerPool
 from .products import ClearProducts, EncryptedProducts, SimulatedProducts
 from .remote_linear import Products, RemoteGroup
@@ -105,8 +107,17 @@ class CompiledModel:
         """Whether the client holds the frozen weights as well."""
         return all(layer.weights is not None for layer in self.layers)
 
+    def _n_own_weights(self) -> int:
+        """Weights of the model that stay with the client: embeddings, norms, experts and the head, no adapters."""
+        frozen = (p for name, p in self.model.named_parameters() if "lora_" not in name)
+        return sum(parameter.numel() for parameter in frozen)
+
     def describe(self) -> dict[str, Any]:
-        """Parameters, sizes and what each side learns; ``"verified"`` is the soundness of the checks in bits."""
+        """Parameters, sizes and what each side learns.
+
+        ``"verified"`` is the soundness of the checks in bits, ``"remote_share"`` that of the model's weights that
+        workers multiply by: embeddings, norms, the head and experts stay with the client.
+        """
         coefficients = sum(len(norms.euclidean) for layer in self.layers for norms in layer.norms.values())
         n_weights = sum(len(layer.scales) * layer.n_inputs for layer in self.layers)
         return {
@@ -117,6 +128,7 @@ class CompiledModel:
             "ring_degree": self.parameters.ring_degree,
             "n_remote_layers": len(self.layers),
             "n_remote_weights": n_weights,
+            "remote_share": n_weights / (n_weights + self._n_own_weights()),
             "upload_bytes_per_value": 3,
             "download_bytes_per_value": 3,
             "hint_bytes": 4 * self.parameters.dimension * coefficients,
@@ -137,11 +149,24 @@ def compile_model(
     ``verify_bits`` is the soundness of the checks of workers; None checks nothing.
     """
     backbone = model.base_model
-    for paths in progress(find_groups(backbone)):
+    for paths in progress(find_groups(backbone, fresh_parts(model))):
         layer = take_out(backbone, paths, quantizer)
         if verify_bits is not None:
             layer.add_checks(verify_bits)
     return model
+
+
+def warn_of_experts(program: CompiledModel) -> None:
+    """Say how much is left to the client, if the model is a mixture of experts: most of it."""
+    experts = [parameter.numel() for name, parameter in program.model.named_parameters() if ".experts." in name]
+    if experts:
+        share = program.describe()["remote_share"]
+        warnings.warn(
+            f"The model's experts ({sum(experts)} weights) stay with the client, which computes them itself: "
+            f"{share:.0%} of the model's weights are remote.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def require_checks(layers: Iterable[FrozenLayer], verify_bits: int | None) -> None:

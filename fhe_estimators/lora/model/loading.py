@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import (
+    AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
 )
 
+from ...exceptions import ProtocolError, UnsupportedModelError
+from .architectures import CLASSIFIER, check_config
 from .private_adapters import without_adapters
 
 CAUSAL_LM, SEQUENCE_CLASSIFICATION = "causal-lm", "sequence-classification"
@@ -19,12 +26,142 @@ TASKS = (CAUSAL_LM, SEQUENCE_CLASSIFICATION)
 
 
 def load_pretrained(path: str | Path) -> PreTrainedModel:
-    """A language model from a folder or a GGUF file, in float32, without the adapter that may lie beside it."""
+    """A model from a folder, a GGUF file or the hub, of the kind that it says it is."""
+    return load_for_task(path, None)[0]
+
+
+def load_for_task(path: str | Path, task: str | None) -> tuple[PreTrainedModel, list[str]]:
+    """A model from a folder, a GGUF file or the hub, in float32, without the adapter that may lie beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+    task : str or None
+        None for what the checkpoint itself says that it is.
+
+    Returns
+    -------
+    model : PreTrainedModel
+    fresh : list of str
+        Parts of a classifier's backbone that the checkpoint does not hold, such as a pooler.
+    """
     folder, options = _location(path)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
     if options:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
         forget_quantization(model)
-    return without_adapters(model)
+        return without_adapters(model), []
+    refuse_parts(Path(folder))
+    config = _config(folder)
+    kind = _kind(config, task, folder)
+    try:
+        model, found = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
+    except ImportError as error:
+        if not hasattr(config, "quantization_config"):
+            raise
+        raise UnsupportedModelError(f"{_quantized_sentence(folder, config)} {error}") from error
+    missing = [str(key) for key in found["missing_keys"]]
+    if kind is AutoModelForCausalLM and missing:
+        raise UnsupportedModelError(
+            f"{folder} lacks weights of the language model ({', '.join(missing[:3])}): they would be random."
+        )
+    prefix = f"{model.base_model_prefix}."
+    fresh = sorted({key.removeprefix(prefix).split(".")[0] for key in missing if key.startswith(prefix)})
+    return dequantized(without_adapters(model)), fresh
+
+
+def checkpoint_task(path: str | Path) -> str:
+    """The task of the model in a folder: classification for classifiers, else language modelling."""
+    folder, options = _location(path)
+    if options or not (Path(folder) / "config.json").exists():
+        return CAUSAL_LM
+    return SEQUENCE_CLASSIFICATION if _is_classifier_config(_config(folder)) else CAUSAL_LM
+
+
+def _config(folder: str) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"model={folder!r} cannot be loaded: it is no folder of a transformers model, no .gguf file, and no model "
+            f"of the hub that is reachable from here ({reason})"
+        ) from error
+    check_config(config, folder)
+    return config
+
+
+def _is_classifier_config(config: Any) -> bool:
+    return any(name.endswith(CLASSIFIER) for name in config.architectures or [])
+
+
+def _kind(config: Any, task: str | None, folder: str) -> Any:
+    """The class of transformers that loads a checkpoint for a task."""
+    if _is_classifier_config(config):
+        if task == CAUSAL_LM:
+            raise UnsupportedModelError(
+                f"{folder} holds a classifier ({config.architectures[0]}): pass task='sequence-classification'."
+            )
+        return AutoModelForSequenceClassification
+    if task is None and not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or []):
+        return AutoModel
+    kind = AutoModelForSequenceClassification if task == SEQUENCE_CLASSIFICATION else AutoModelForCausalLM
+    if type(config) not in kind._model_mapping and not getattr(config, "auto_map", None):
+        raise UnsupportedModelError(
+            f"{folder} (model_type={config.model_type!r}) cannot be used for task={task!r}: transformers has no "
+            f"{kind.__name__} of that type."
+        )
+    return kind
+
+
+def refuse_parts(folder: Path) -> None:
+    """The two parts of a split model are for different sides: a sentence to those who mix them up."""
+    manifest = "fhe_parts.json"
+    if (folder / "client" / manifest).exists():
+        raise ProtocolError(
+            f"{folder} holds both parts of a split model: clients load {folder / 'client'}, workers "
+            f"{folder / 'workers'}."
+        )
+    if not (folder / manifest).exists():
+        return
+    if (folder / "fhe_layers.safetensors").exists():
+        raise ProtocolError(
+            f"{folder} is the client's part of a split model, which is secret and has no weights for workers: give "
+            f"workers {folder.parent / 'workers'}."
+        )
+    raise ProtocolError(
+        f"{folder} is the workers' part of a split model: it has no embeddings and no configuration. The client loads "
+        f"{folder.parent / 'client'}."
+    )
+
+
+def dequantized(model: PreTrainedModel) -> PreTrainedModel:
+    """A model in float32, of whatever it was quantized to; an `UnsupportedModelError` if that cannot be undone."""
+    if getattr(model, "hf_quantizer", None) is None and not getattr(model, "is_quantized", False):
+        return model
+    name = type(model).__name__
+    sentence = _quantized_sentence(name, model.config)
+    try:
+        model = model.dequantize()
+    except Exception as error:  # every method of quantization has its own ways to say no
+        raise UnsupportedModelError(f"{sentence} {error}") from error
+    forget_quantization(model)
+    left = [
+        path
+        for path, module in model.named_modules()
+        if type(module).__name__.lower().startswith("linear") and type(module) is not nn.Linear
+    ]
+    if left or any(not parameter.is_floating_point() for parameter in model.parameters()):
+        raise UnsupportedModelError(sentence)
+    return model
+
+
+def _quantized_sentence(name: str, config: Any) -> str:
+    method = getattr(config, "quantization_config", None)
+    method = method.get("quant_method") if isinstance(method, dict) else getattr(method, "quant_method", method)
+    return (
+        f"{name} is quantized ({getattr(method, 'value', method)}), and its weights cannot be had in floating point "
+        "here: pass the model that it was made from. Workers quantize it to 8 bits themselves (weight_quantizer)."
+    )
 
 
 def forget_quantization(model: PreTrainedModel) -> None:
@@ -45,7 +182,17 @@ def load_tokenizer(model: Any, tokenizer: Any) -> Any:
     folder, options = _location(model)
     if options or any((Path(folder) / name).exists() for name in _TOKENIZER_FILES):
         return AutoTokenizer.from_pretrained(folder, **options)
-    return None
+    return None if Path(folder).is_dir() else _tokenizer_of_hub(folder)
+
+
+def _tokenizer_of_hub(name: str) -> Any:
+    """The tokenizer of a model on the hub; a warning, and None, if there is none."""
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        warnings.warn(f"{name} comes without a tokenizer: {reason}", RuntimeWarning, stacklevel=3)
+        return None
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
