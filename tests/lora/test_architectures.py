@@ -45,7 +45,7 @@ def check_against_plain_peft(tuner, recorder, model, loss, task_type):
     plain = peft_model(
         model,
         recorder.start,
-        target_modules=config.target_modules,
+        target_modules="all-linear",
         modules_to_save=config.modules_to_save,
         fan_in_fan_out=type(model).__name__.startswith("GPT2"),
         task_type=task_type,
