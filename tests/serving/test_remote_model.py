@@ -1,0 +1,483 @@
+"""`RemoteModel`: an estimator whose model is elsewhere."""
+
+import asyncio
+import os
+import pickle
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
+from fhe_estimators import FHERandomForestRegressor
+from fhe_estimators.backends.messages import pack_message, unpack_message
+from fhe_estimators.cli import main
+from fhe_estimators.exceptions import DecryptionError, KeyMismatchError, ProtocolError, ServiceError
+from fhe_estimators.serving import AsyncRemoteModel, FHEClient, FHEServer, RemoteModel
+from fhe_estimators.serving.client import session as session_module
+from fhe_estimators.serving.client.connection import ServiceConnection
+from tests.lora.served import RawServer, free_port, http
+from tests.serving.served import Command, iris_model, metric, served
+
+TOKEN = "token-of-alice"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return iris_model(folder, backend="ckks")
+
+
+@pytest.fixture(scope="module")
+def regressor(folder):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    reg = FHERandomForestRegressor(3, max_depth=2, random_state=0, backend="clear").fit(X, y).compile()
+    reg.save_server(folder / "regressor.server.fhe")
+    reg.save_client(folder / "regressor.client.fhe")
+    return reg, X
+
+
+@pytest.fixture(scope="module")
+def service(folder, model, regressor):
+    with served([folder / "model.server.fhe", folder / "regressor.server.fhe"], n_processes=2) as found:
+        yield found
+
+
+@pytest.fixture
+def remote(service):
+    return RemoteModel(service[1], model="model", token=TOKEN)
+
+
+def uploads(service):
+    text = service[2].get("/metrics").text
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith('fhe_http_requests_total{route="/v1/models/{name}/keys",status="201"}')
+    )
+
+
+class TestEstimator:
+    def test_all_methods_are_exact(self, remote, model):
+        clf, X = model
+        np.testing.assert_array_equal(remote.predict(X), clf.predict(X))
+        np.testing.assert_array_equal(remote.predict_proba(X), clf.predict_proba(X))
+        np.testing.assert_array_equal(remote.classes_, clf.classes_)
+        assert list(remote.feature_names_in_) == list(X.columns) and remote.n_features_in_ == 4
+
+    def test_rows_in_many_requests_come_back_in_order(self, service, remote, model):
+        clf, X = model
+        rows = X.iloc[np.random.default_rng(0).integers(len(X), size=101)]
+        before = metric(service[2], "fhe_evaluation_seconds_count")
+        remote.set_params(rows_per_request=10, n_concurrent=3)
+        np.testing.assert_array_equal(remote.predict(rows), clf.predict(rows))
+        assert metric(service[2], "fhe_evaluation_seconds_count") >= before + 11
+
+    def test_multi_output_regressors(self, service, regressor):
+        reg, X = regressor
+        remote = RemoteModel(service[1], model="regressor", token=TOKEN, rows_per_request=7)
+        np.testing.assert_array_equal(remote.predict(X), reg.predict(X))
+        assert not is_classifier(remote) and not hasattr(remote, "predict_proba") and not hasattr(remote, "classes_")
+        assert not hasattr(remote, "decision_function")
+
+    def test_pipelines_cross_validation_and_clones_share_keys(self, service, remote, model):
+        clf, X = model
+        y = clf.predict(X)
+        remote.predict(X[:1])
+        before = uploads(service)
+        pipeline = make_pipeline(FunctionTransformer(), remote)
+        np.testing.assert_array_equal(pipeline.fit(X, y).predict(X), y)
+        assert is_classifier(pipeline) and pipeline.score(X, y) == 1.0
+        np.testing.assert_array_equal(cross_val_score(remote, X, y, cv=3), np.ones(3))
+        np.testing.assert_array_equal(cross_val_score(pipeline, X, y, cv=2, scoring="roc_auc_ovr"), np.ones(2))
+        assert clone(remote)._session() is remote._session()
+        assert uploads(service) == before
+        assert clone(remote).set_params(timeout_seconds=9)._session() is not remote._session()
+
+    def test_threads_share_it(self, service, remote, model):
+        clf, X = model
+        before = uploads(service)
+        with ThreadPoolExecutor(6) as threads:
+            parts = [X[start : start + 10] for start in range(0, 60, 10)]
+            for part, found in zip(parts, threads.map(remote.predict, parts), strict=True):
+                np.testing.assert_array_equal(found, clf.predict(part))
+        assert uploads(service) == before + 1
+
+    def test_asyncio(self, service, model):
+        clf, X = model
+
+        async def ask():
+            remote = AsyncRemoteModel(service[1], model="model", token=TOKEN)
+            found = await asyncio.gather(remote.predict(X[:30]), remote.predict_proba(X[:30]))
+            return [*found, await remote.classes(), await remote.describe(5)]
+
+        labels, probabilities, classes, facts = asyncio.run(ask())
+        np.testing.assert_array_equal(labels, clf.predict(X[:30]))
+        np.testing.assert_array_equal(probabilities, clf.predict_proba(X[:30]))
+        np.testing.assert_array_equal(classes, clf.classes_)
+        assert facts["forecast"]["rows"] == 5
+
+    def test_rows_are_checked_before_any_is_sent(self, service, remote, model):
+        _, X = model
+        before = metric(service[2], "fhe_evaluation_seconds_count")
+        with pytest.raises(ValueError, match="feature names"):
+            remote.predict(X.rename(columns={X.columns[0]: "other"}))
+        with pytest.raises(ValueError, match="now missing"):
+            remote.fit(X.iloc[:, :2])
+        bad = X.copy()
+        bad.iloc[-1, 0] = np.inf
+        with pytest.raises(ValueError, match="infinity"):
+            remote.set_params(rows_per_request=10).predict(bad)
+        assert metric(service[2], "fhe_evaluation_seconds_count") == before
+
+    def test_costs_are_told_before_anything_is_sent(self, service, remote, model):
+        clf, X = model
+        before = uploads(service)
+        facts = remote.describe(300)
+        own = clf.program_.describe()
+        assert set(facts["predicted_seconds"]) == {1, 1000} and facts["security_bits"] == 128
+        forecast = facts["forecast"]
+        assert (forecast["rows"], forecast["requests"]) == (300, 1) and forecast["seconds"] > 0
+        assert forecast["key_bytes"] == own["evaluation_key_bytes"] and uploads(service) == before
+        request = FHEClientOf(remote).request(X.iloc[np.zeros(300, int)])
+        assert forecast["upload_bytes"] == pytest.approx(len(request), rel=0.2)
+        remote.predict(X[:1])
+        assert remote.describe(300)["forecast"]["key_bytes"] == 0
+
+    def test_secrets_are_shown_by_nothing(self, service, tmp_path):
+        remote = RemoteModel(service[1], model="model", token=TOKEN, keys_file=tmp_path / "keys", password="s3cret")
+        remote.set_params(token=TOKEN, password="s3cret")
+        for shown in (repr(remote), str(remote), remote._repr_html_(), repr(remote.get_params()), repr(vars(remote))):
+            assert TOKEN not in shown and "s3cret" not in shown
+        assert TOKEN.encode() not in pickle.dumps(remote) and b"s3cret" not in pickle.dumps(remote)
+        unpickled = pickle.loads(pickle.dumps(remote))
+        assert unpickled.token is None or unpickled.token.reveal() is None
+
+
+class FHEClientOf:
+    """The client of a remote model, to look at its requests."""
+
+    def __init__(self, remote):
+        self.client = FHEClient(remote._session().model)
+        self.client.generate_keys()
+
+    def request(self, rows):
+        return self.client.encrypt(rows)
+
+
+class TestKeys:
+    def test_a_file_keeps_them_between_processes(self, service, model, tmp_path):
+        clf, X = model
+        options = {"model": "model", "token": TOKEN, "keys_file": tmp_path / "keys", "password": "long enough"}
+        before = uploads(service)
+        for _ in range(2):
+            np.testing.assert_array_equal(RemoteModel(service[1], **options).predict(X[:5]), clf.predict(X[:5]))
+        assert uploads(service) == before + 1
+        with pytest.raises(ProtocolError, match="password is wrong"):
+            RemoteModel(service[1], **{**options, "password": "other"}).predict(X[:5])
+        with pytest.raises(ValueError, match="needs a password"):
+            RemoteModel(service[1], model="model", token=TOKEN, keys_file=tmp_path / "keys").predict(X[:5])
+
+    def test_forgotten_ones_are_sent_again(self, service, remote, model):
+        clf, X = model
+        remote.predict(X[:1])
+        keys_id = remote._session()._generation.keys_id
+        response = service[2].delete(f"/v1/models/model/keys/{keys_id}", headers={"Authorization": f"Bearer {TOKEN}"})
+        assert response.status_code == 204
+        np.testing.assert_array_equal(remote.predict(X[:5]), clf.predict(X[:5]))
+        assert remote._session()._generation.keys_id == keys_id
+
+    def test_after_a_refused_decryption_they_are_fresh(self, remote, model, forged, monkeypatch, tmp_path):
+        clf, X = model
+        remote.set_params(keys_file=tmp_path / "keys", password="long enough")
+        used = []
+        honest = ServiceConnection.score
+
+        def score(self, request, keys_id):
+            response = honest(self, request, keys_id)
+            used.append((keys_id, unpack_message("request", request)[0]["key_id"]))
+            return forged(response) if len(used) == 1 else response
+
+        monkeypatch.setattr(ServiceConnection, "score", score)
+        np.testing.assert_array_equal(remote.predict(X[:5]), clf.predict(X[:5]))
+        assert len(used) == 2 and used[0][0] != used[1][0] and used[0][1] != used[1][1]
+        # the file holds the fresh ones
+        again = RemoteModel(**{**remote.get_params(), "token": TOKEN, "password": "long enough"})
+        again.predict(X[:1])
+        assert used[-1] == used[1]
+
+    def test_a_server_that_is_always_wrong_is_given_up(self, remote, model, forged, monkeypatch):
+        honest = ServiceConnection.score
+        used = []
+
+        def score(self, request, keys_id):
+            used.append(keys_id)
+            return forged(honest(self, request, keys_id))
+
+        monkeypatch.setattr(ServiceConnection, "score", score)
+        with pytest.raises(DecryptionError):
+            remote.predict(model[1][:5])
+        assert len(used) == len(set(used)) == 3  # never twice under the same keys
+
+    def test_damaged_responses_are_fetched_again_under_the_same_keys(self, remote, model, monkeypatch):
+        clf, X = model
+        honest, used = ServiceConnection.score, []
+
+        def score(self, request, keys_id):
+            used.append((keys_id, request))
+            return honest(self, request, keys_id)[: -1 if len(used) == 1 else None]
+
+        monkeypatch.setattr(ServiceConnection, "score", score)
+        np.testing.assert_array_equal(remote.predict(X[:5]), clf.predict(X[:5]))
+        assert len(used) == 2 and used[0] == used[1]
+
+
+@pytest.fixture(scope="module")
+def forged(folder, model):
+    """Makes of a response one under the same names, whose ciphertexts belong to another secret key."""
+    other = FHEClient.load(folder / "model.client.fhe")
+    keys = other.generate_keys()
+    foreign = FHEServer.load(folder / "model.server.fhe").run(other.encrypt(model[1][:5]), keys)
+    _, blobs = unpack_message("response", foreign)
+    return lambda response: pack_message("response", unpack_message("response", response)[0], blobs)
+
+
+class TestFaults:
+    def test_each_has_a_sentence(self, service, model, monkeypatch):
+        monkeypatch.setattr(session_module, "_CONNECT_SECONDS", 0.3)
+        monkeypatch.delenv("FHE_ESTIMATORS_TOKEN", raising=False)
+        rows = model[1][:1]
+        for remote, sentence in (
+            (RemoteModel(service[1], token="wrong"), "refuses the token .* RemoteModel"),
+            (RemoteModel(service[1]), "wants a token, and none was sent"),
+            (RemoteModel(service[1], token=TOKEN), "several models: choose one of"),
+            (RemoteModel(service[1], token=TOKEN, model="other"), "No such model: there are model, regressor"),
+            (RemoteModel(f"http://127.0.0.1:{free_port()}"), "nothing listens at that port"),
+            (RemoteModel("scores.example"), "URL looks like https://scores.example"),
+        ):
+            with pytest.raises(ServiceError, match=sentence):
+                remote.predict(rows)
+        with pytest.raises(ValueError, match="plain HTTP"):
+            RemoteModel("http://scores.example", token=TOKEN).predict(rows)
+        with RawServer(lambda _: http(b"<html>hello")) as page, pytest.raises(ProtocolError, match="web page"):
+            RemoteModel(page.url).predict(rows)
+
+    def test_archives_of_another_model(self, service, folder):
+        with pytest.raises(KeyMismatchError, match="another model"):
+            RemoteModel(
+                service[1], token=TOKEN, model="model", client_archive=folder / "regressor.client.fhe"
+            ).describe()
+
+    def test_busy_servers_are_asked_again_when_they_say(self, service, remote, model):
+        clf, X = model
+        remote.predict(X[:1])
+        pool = service[0].pool
+        idle, pool._idle, most, pool.max_waiting = pool._idle, [], pool.max_waiting, 0
+
+        def free():
+            pool.max_waiting = most
+            pool._idle.extend(idle)
+
+        start = time.monotonic()
+        threading.Timer(0.3, free).start()
+        np.testing.assert_array_equal(remote.predict(X[:5]), clf.predict(X[:5]))
+        assert time.monotonic() - start >= 1.0  # of Retry-After
+        pool.max_waiting, pool._idle = 0, []
+        remote._session()._retry_seconds = 0.1
+        with pytest.raises(ServiceError, match="wait already") as found:
+            remote.predict(X[:5])
+        free()
+        assert (found.value.status, found.value.code) == (429, "busy")
+
+
+class TestProcesses:
+    """The command in a process of its own, which is stopped and killed."""
+
+    def test_killed_evaluations_under_load_change_nothing(self, folder, model):
+        clf, X = model
+        rows = X.iloc[np.random.default_rng(1).integers(len(X), size=240)]
+        with Command(folder / "model.server.fhe", "--processes", 2) as command:
+            remote = RemoteModel(command.url, rows_per_request=4, n_concurrent=6)
+            remote.predict(rows[:1])
+            stop, killed = threading.Event(), []
+
+            def kill():
+                while len(killed) < 3 and not stop.wait(0.4):
+                    children = evaluating(command.process.pid)
+                    if children:
+                        os.kill(children[-1], signal.SIGKILL)
+                        killed.append(children[-1])
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            np.testing.assert_array_equal(remote.predict(rows), clf.predict(rows))
+            stop.set()
+            killer.join()
+            assert killed
+
+    def test_a_server_that_is_away_for_a_while(self, folder, model):
+        clf, X = model
+        rows = X.iloc[np.random.default_rng(2).integers(len(X), size=1000)]
+        found = []
+        with Command(folder / "model.server.fhe", "--processes", 1) as command:
+            remote = RemoteModel(command.url, rows_per_request=20, n_concurrent=2)
+            asking = threading.Thread(target=lambda: found.append(remote.predict(rows)))
+            asking.start()
+            import httpx
+
+            with httpx.Client(base_url=command.url, trust_env=False) as client:
+                while metric(client, "fhe_evaluation_seconds_count") < 5:
+                    time.sleep(0.02)
+            output = command.stop()
+        assert "Traceback" not in output
+        assert asking.is_alive()
+        with Command(folder / "model.server.fhe", "--processes", 1, port=command.port):
+            asking.join(timeout=300)
+        np.testing.assert_array_equal(found[0], clf.predict(rows))
+
+    def test_what_was_accepted_is_answered_before_the_end(self, folder, model):
+        clf, X = model
+        rows = X.iloc[np.zeros(4000, dtype=int)]
+        with Command(folder / "model.server.fhe", "--processes", 1) as command:
+            remote = RemoteModel(command.url, retry_seconds=0.0)
+            remote.predict(rows[:1])
+            found = []
+            asking = threading.Thread(target=lambda: found.append(remote.predict(rows)))
+            asking.start()
+            import httpx
+
+            with httpx.Client(base_url=command.url, trust_env=False) as client:
+                while metric(client, "fhe_processes_busy") < 1 and asking.is_alive():
+                    pass
+            os.kill(command.process.pid, signal.SIGTERM)
+            asking.join(timeout=120)
+            assert command.process.wait(timeout=60) is not None
+        np.testing.assert_array_equal(found[0], clf.predict(rows))
+
+    def test_no_process_is_left_of_a_server_that_was_killed(self, folder, model):
+        with Command(folder / "model.server.fhe", "--processes", 1) as command:
+            children = evaluating(command.process.pid)
+            assert children
+            os.kill(command.process.pid, signal.SIGKILL)
+            end = time.monotonic() + 30
+            while any(is_running(pid) for pid in children) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert not any(is_running(pid) for pid in children)
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def evaluating(pid):
+    """Processes of evaluations, that is children of a server but for the tracker of resources."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and is_running(int(name)):
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+                with open(f"/proc/{name}/cmdline") as file:
+                    command = file.read()
+            except OSError:
+                continue
+            if parent == pid and "spawn_main" in command:
+                found.append(int(name))
+    return found
+
+
+class TestCommand:
+    def scored(self, service, rows, out, *options):
+        return main(["predict", service[1], str(rows), "--out", str(out), "--model", "model", "--quiet", *options])
+
+    def test_tables_of_scores(self, service, model, tmp_path, monkeypatch, capsys):
+        pandas = pytest.importorskip("pandas")
+        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", TOKEN)
+        clf, X = model
+        X.assign(number=range(len(X)), other="x").iloc[:, ::-1].to_csv(tmp_path / "rows.csv", index=False)
+        rows, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
+        assert self.scored(service, rows, out, "--keep", "number", "--rows-per-request", "40") == 0
+        table = pandas.read_csv(out)
+        np.testing.assert_array_equal(table["number"], np.arange(len(X)))
+        np.testing.assert_array_equal(table["prediction"], clf.predict(X))
+        assert [path.name for path in tmp_path.iterdir() if "scores" in path.name] == ["scores.csv"]
+        assert self.scored(service, rows, out) == 1 and "exists already" in capsys.readouterr().err
+        out.unlink()
+        assert self.scored(service, rows, out, "--method", "predict_proba") == 0
+        table = pandas.read_csv(out, float_precision="round_trip")
+        assert list(table) == [f"probability_{label}" for label in clf.classes_]
+        np.testing.assert_array_equal(table, clf.predict_proba(X))
+        X.iloc[:, 1:].to_csv(tmp_path / "less.csv", index=False)
+        assert self.scored(service, tmp_path / "less.csv", tmp_path / "x.csv") == 1
+        assert "lack 1 columns of the model: sepal length (cm)" in capsys.readouterr().err
+
+    def test_runs_that_were_interrupted_go_on(self, service, model, tmp_path, monkeypatch, capsys):
+        pandas = pytest.importorskip("pandas")
+        from fhe_estimators.serving.client import scores_file
+
+        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", TOKEN)
+        clf, X = model
+        rows, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
+        X.to_csv(rows, index=False)
+        options = ("--rows-per-request", "10", "--concurrent", "2")
+        written, replace = [], os.replace
+
+        def crash_after(n, *, in_the_journal):
+            def failing(source, target):
+                written.append(target)
+                if not in_the_journal:
+                    replace(source, target)
+                if len(written) == n:
+                    raise KeyboardInterrupt
+                if in_the_journal:
+                    replace(source, target)
+
+            written.clear()
+            monkeypatch.setattr(scores_file, "os", SimpleNamespace(**{**vars(os), "replace": failing}))
+
+        for n, in_the_journal in ((2, True), (2, False), (1, True), (3, False)):
+            crash_after(n, in_the_journal=in_the_journal)
+            with pytest.raises(KeyboardInterrupt):
+                self.scored(service, rows, out, *options)
+            assert not out.exists()
+        monkeypatch.setattr(scores_file, "os", os)
+        assert self.scored(service, rows, out, *options, "--method", "predict_proba") == 1
+        assert "begun with other rows, another model or other options" in capsys.readouterr().err
+        before = metric(service[2], "fhe_evaluation_seconds_count")
+        assert self.scored(service, rows, out, *options) == 0
+        np.testing.assert_array_equal(pandas.read_csv(out)["prediction"], clf.predict(X))
+        assert metric(service[2], "fhe_evaluation_seconds_count") - before < 10  # of 15 requests
+
+    def test_parquet(self, service, model, tmp_path, monkeypatch, capsys):
+        pandas = pytest.importorskip("pandas")
+        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", TOKEN)
+        clf, X = model
+        rows, out = tmp_path / "rows.parquet", tmp_path / "scores.parquet"
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            assert self.scored(service, rows, out) == 1
+            assert "pip install pyarrow" in capsys.readouterr().err
+            return
+        X.to_parquet(rows)
+        assert self.scored(service, rows, out) == 0
+        np.testing.assert_array_equal(pandas.read_parquet(out)["prediction"], clf.predict(X))
