@@ -169,4 +169,4 @@ class PredictionMixin:
         return getattr(self, "model_", self.program_.model)
 
     def _tokenize(self, X: Any) -> list[Example]:
-        return tokenize(X, self.tokenizer_, self.program_.model.get_input_embeddings().num_embeddings)
+        return tokenize(X, self.tokenizer_, self.program_.vocabulary_size)

@@ -26,6 +26,7 @@ from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
 from .model.architectures import guard_positions
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
+from .model.private_adapters import take_off
 from .model.quiet import quiet_libraries
 from .training.callbacks import check_callbacks
 from .training.examples import batches, pieces
@@ -342,10 +343,10 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
                 if training.history:
                     self.model_, self.history_ = model.eval(), training.history
                 else:
-                    model.eval().unload()
+                    take_off(self.program_.model.eval())
                 raise
             except BaseException:
-                model.eval().unload()  # the base model answers until the next fit, without half-trained adapters
+                take_off(self.program_.model.eval())  # the base model answers, without half-trained adapters
                 raise
         self.model_, self.history_ = model.eval(), training.history
         return self
@@ -377,7 +378,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
 
     def _forget_fit(self) -> None:
         if hasattr(self, "model_"):
-            self.model_.unload()
+            take_off(self.program_.model)
             del self.model_, self.history_
 
     def __sklearn_clone__(self) -> HELoRAFineTuner:

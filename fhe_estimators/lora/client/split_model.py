@@ -54,6 +54,7 @@ class CompiledModel:
         self.device = device
         self.costs = Costs()
         self.layers = [group.layer for group in self.groups()]
+        self.vocabulary_size = int(model.get_input_embeddings().num_embeddings)
         self._workers = workers
         self._pool: WorkerPool | None = None
         self._encrypted: EncryptedProducts | None = None

@@ -21,25 +21,33 @@ def wrapped_modules(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
     """The base model, in place: what was trained is taken out, also where it was merged; a warning says so."""
-    found = list(wrapped_modules(model))
-    if not found:
-        return model
-    for path, module in found:
-        parent_path, _, name = path.rpartition(".")
-        try:
-            parent = model.get_submodule(parent_path)
-        except AttributeError:
-            continue  # it went with the module around it
-        setattr(parent, name, _base_of(module))
-    model._hf_peft_config_loaded = False
-    vars(model).pop("peft_config", None)
-    warnings.warn(
-        f"The model comes with an adapter ({len(found)} modules, such as {found[0][0]}). Adapters are private: workers "
-        "get the base model's weights only, and training begins with a fresh one.",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+    found = take_off(model)
+    if found:
+        warnings.warn(
+            f"The model comes with an adapter ({len(found)} modules, such as {found[0]}). Adapters are private: "
+            "workers get the base model's weights only, and training begins with a fresh one.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return model
+
+
+def take_off(model: PreTrainedModel) -> list[str]:
+    """Put what is below adapters and trained copies back, in place; the paths where there were some.
+
+    PEFT's own ``unload`` leaves trained copies (``modules_to_save``) in the model.
+    """
+    found = list(wrapped_modules(model))
+    outermost = [
+        (path, module) for path, module in found if not any(path.startswith(f"{other}.") for other, _ in found)
+    ]
+    for path, module in outermost:
+        parent_path, _, name = path.rpartition(".")
+        setattr(model.get_submodule(parent_path), name, _base_of(module))
+    if found:
+        model._hf_peft_config_loaded = False
+        vars(model).pop("peft_config", None)
+    return [path for path, _ in found]
 
 
 def _base_of(module: Any) -> nn.Module:
