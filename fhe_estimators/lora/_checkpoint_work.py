@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .client.heads import fresh_parts
 from .client.remote_linear import RemoteLinear
 from .client.split_model import CompiledModel
 from .training.checkpoints import check_work, stored_work
@@ -25,6 +26,7 @@ _SETTINGS = (
     "lora_alpha",
     "lora_dropout",
     "target_modules",
+    "lora_config",
     "weight_quantizer",
     "batch_size",
     "gradient_accumulation_steps",
@@ -86,12 +88,13 @@ def _work(tuner: Any, plan: TrainingPlan, fhe: str) -> dict[str, Any]:
 
 
 def _model_digest(program: CompiledModel, task: str) -> str:
-    """Of the frozen weights and of what the client keeps, but for the head of a classifier."""
+    """Of the frozen weights and of what the client keeps, but for what a classifier trains as a whole."""
     model: nn.Module = program.model if task == "causal-lm" else program.model.base_model
     remote = {path for path, module in model.named_modules() if isinstance(module, RemoteLinear)}
     parts: list[bytes | str] = [f"{layer.name} {layer.digest}" for layer in program.layers]
     for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
-        if "lora_" not in name and name.rpartition(".")[0] not in remote:
+        fresh = task != "causal-lm" and name.split(".")[0] in fresh_parts(program.model)
+        if "lora_" not in name and name.rpartition(".")[0] not in remote and not fresh:
             parts += [f"{name} {tuple(tensor.shape)}", tensor.detach().cpu().contiguous().view(torch.uint8).numpy()]
     return _digest(parts)
 
@@ -109,9 +112,11 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: NumPy's numbers, sets, objects by their settings."""
+    """What JSON has no word for: NumPy's numbers, sets, PEFT's and other objects by their settings."""
     if hasattr(value, "tolist"):
         return value.tolist()
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     return sorted(value) if isinstance(value, (set, frozenset)) else repr(value)
 
 

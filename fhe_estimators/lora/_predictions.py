@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import NotCompiledError
 from .client.split_model import CompiledModel
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION
+from .training.answers import answer_examples
 from .training.examples import Example, pieces
 from .training.inference import continuations, mean_loss, probabilities
 from .training.text import tokenize
@@ -39,6 +40,8 @@ class PredictionMixin:
     max_length: int
     batch_size: int
     device: str
+    completion_only_loss: bool | None
+    assistant_only_loss: bool
 
     def predict(self, X: Any, fhe: str | None = None) -> np.ndarray:
         """Labels of texts; for language models, the most probable next token id of each.
@@ -169,4 +172,14 @@ class PredictionMixin:
         return getattr(self, "model_", self.program_.model)
 
     def _tokenize(self, X: Any) -> list[Example]:
+        if self.task == CAUSAL_LM:
+            found = answer_examples(
+                X,
+                self.tokenizer_,
+                self.program_.vocabulary_size,
+                completion_only=self.completion_only_loss,
+                assistant_only=self.assistant_only_loss,
+            )
+            if found is not None:
+                return found
         return tokenize(X, self.tokenizer_, self.program_.vocabulary_size)

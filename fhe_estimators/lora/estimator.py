@@ -111,6 +111,11 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
     lora_config : peft.LoraConfig, default=None
         In place of ``r``, ``lora_alpha``, ``lora_dropout`` and ``target_modules``: with rank-stabilized LoRA
         (``use_rslora``), modules of the client's that are trained as a whole (``modules_to_save``), ranks by layer, ...
+    completion_only_loss : bool or None, default=None
+        For rows with ``"prompt"`` and ``"completion"``: whether the loss is that of completions only, as in trl. None
+        stands for True.
+    assistant_only_loss : bool, default=False
+        For conversations: whether the loss is that of the assistant's messages only, as in trl.
     callbacks : list of transformers.TrainerCallback, default=None
         Told of the progress of training, with their ``control`` obeyed: stopping, evaluating, saving.
 
@@ -183,6 +188,8 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         eval_steps: int | None = None,
         class_weight: Any = None,
         lora_config: Any = None,
+        completion_only_loss: bool | None = None,
+        assistant_only_loss: bool = False,
         callbacks: Any = None,
     ):
         self.model = model
@@ -217,6 +224,8 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         self.eval_steps = eval_steps
         self.class_weight = class_weight
         self.lora_config = lora_config
+        self.completion_only_loss = completion_only_loss
+        self.assistant_only_loss = assistant_only_loss
         self.callbacks = callbacks
 
     def compile(self, X: Any = None) -> HELoRAFineTuner:

@@ -136,6 +136,15 @@ def test_heads_and_poolers_that_a_model_lacks_are_trained_and_saved(
     torch.testing.assert_close(logits(loaded, sequences), logits(tuner.model_, sequences), atol=2e-3, rtol=1e-3)
 
 
+def test_training_goes_on_though_fresh_poolers_differ(sequences, labels, tmp_path):
+    settings = {**SETTINGS, "task": "sequence-classification", "checkpoint_dir": tmp_path}
+    first = HELoRAFineTuner(make("Bert", "ForMaskedLM"), **settings).fit(sequences, labels, fhe="disable")
+    torch.rand(1)
+    again = HELoRAFineTuner(make("Bert", "ForMaskedLM"), **settings).fit(sequences, labels, fhe="disable")
+    assert again.history_ == first.history_
+    assert (again.predict_proba(sequences) == first.predict_proba(sequences)).all()
+
+
 def test_folders_of_classifiers_are_read_as_such(sequences, labels, tmp_path):
     make("Bert", CLASSIFIER).save_pretrained(tmp_path / "model")
     with pytest.raises(UnsupportedModelError, match=r"holds a classifier.*task='sequence-classification'"):

@@ -66,6 +66,17 @@ def test_experts_as_target_parameters(sequences):
     np.testing.assert_allclose([entry["loss"] for entry in tuner.history_], expected, rtol=1e-3)
 
 
+def test_training_states_are_of_a_config(llama, sequences, tmp_path):
+    def tuner(**config):
+        config = LoraConfig(target_modules={"q_proj", "v_proj", "o_proj"}, **config)
+        return HELoRAFineTuner(llama, lora_config=config, checkpoint_dir=tmp_path, max_steps=1)
+
+    first = tuner(r=2).fit(sequences, fhe="disable").history_
+    assert tuner(r=2).fit(sequences, fhe="disable").history_ == first
+    with pytest.raises(ValueError, match="lora_config"):
+        tuner(r=2, use_rslora=True).fit(sequences, fhe="disable")
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("config", "message"),
