@@ -70,6 +70,45 @@ assert answers and answers[0].shape[:2] == (2, 3)
     + REPORT
 )
 
+#: `fhe-estimators serve`, which takes keys and a request and stops; prints the modules of both kinds of processes.
+SERVICE = """
+import json, socket, sys, threading, time
+from pathlib import Path
+import httpx, uvicorn
+from fhe_estimators.cli import main
+from fhe_estimators.serving.server import app as app_module
+
+class OnceServer(uvicorn.Server):
+    def run(self, sockets=None):
+        threading.Thread(target=ask, args=(self,), daemon=True).start()
+        super().run(sockets)
+
+def ask(server):
+    while not server.started:
+        time.sleep(0.05)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
+        registered = http.post("/v1/models/server/keys", content=(folder / "keys").read_bytes())
+        url = f"/v1/models/server/predict?keys={registered.json()['keys_id']}"
+        (folder / "response").write_bytes(http.post(url, content=(folder / "request").read_bytes()).content)
+    modules.update(services[0].pool._processes[0].submit(eval, "list(__import__('sys').modules)").result())
+    server.should_exit = True
+
+def kept(service, create=app_module.create_app):
+    services.append(service)
+    return create(service)
+
+uvicorn.run = lambda app, **options: OnceServer(uvicorn.Config(app, **{**options, "http": "h11"})).run()
+app_module.create_app = kept
+folder, services, modules = Path(sys.argv[1]), [], set()
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+if __name__ == "__main__":
+    assert main(["serve", str(folder / "server.fhe"), "--port", str(port), "--processes", "1"]) == 0
+    modules.update(sys.modules)
+    print(json.dumps(sorted(name for name in modules if name.split(".")[0] == "fhe_estimators")))
+"""
+
 
 def loaded_by(code, *arguments):
     """Modules of this package in a process that ran some code."""
@@ -105,6 +144,22 @@ def test_a_server_of_trees_holds_no_client_code(backend, tmp_path):
     modules = loaded_by(TREE_SERVER, str(tmp_path))
     np.testing.assert_array_equal(client.decrypt_predict((tmp_path / "response").read_bytes()), clf.predict(X[::50]))
     assert any(name.startswith(f"fhe_estimators.backends.{backend}.evaluator") for name in modules)
+    assert of_clients(modules) == []
+
+
+def test_a_service_of_trees_holds_no_client_code(tmp_path):
+    for library in ("fastapi", "uvicorn", "httpx", "prometheus_client"):
+        pytest.importorskip(library)
+    X, y = load_iris(return_X_y=True)
+    clf = FHEDecisionTreeClassifier(max_depth=2, random_state=0, backend="ckks").fit(X, y).compile()
+    clf.save_server(tmp_path / "server.fhe")
+    clf.save_client(tmp_path / "client.fhe")
+    client = FHEClient.load(tmp_path / "client.fhe")
+    (tmp_path / "keys").write_bytes(client.generate_keys())
+    (tmp_path / "request").write_bytes(client.encrypt(X[::50]))
+    modules = loaded_by(SERVICE, str(tmp_path))
+    np.testing.assert_array_equal(client.decrypt_predict((tmp_path / "response").read_bytes()), clf.predict(X[::50]))
+    assert {"fhe_estimators.serving.server.app", "fhe_estimators.backends.ckks.evaluator.requests"} <= set(modules)
     assert of_clients(modules) == []
 
 

@@ -146,7 +146,7 @@ class RemoteModel(BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
-        y : None
+        y : None, default=None
             Ignored.
 
         Returns
