@@ -18,6 +18,7 @@ from ._context import BFVContext
 from .circuit.boxes import BitTable
 from .circuit.digits import joined_digits
 from .circuit.layout import Layout, layout_for
+from .circuit.routing import RoutedInput
 from .parameters import PLAIN_MODULUS, BFVParameters
 
 _NO_SUM = (
@@ -68,21 +69,23 @@ class BFVClient(SessionClient):
             secret = file.load(seal.SecretKey(), self.context, blobs[0], "secret key")
         return secret, blobs[1:]
 
-    def _layout(self, n_rows: int) -> Layout:
+    def _layout(self, n_rows: int) -> Layout | RoutedInput:
         metadata = self.spec.metadata
+        if metadata.get("routed"):
+            return RoutedInput(self.parameters.poly_modulus_degree, len(self.bits))
         return layout_for(self.parameters.poly_modulus_degree, len(self.bits), metadata["n_leaves"], max(1, n_rows))
 
     def _encrypt(
         self, secret: seal.SecretKey, codes: np.ndarray, request_id: str
     ) -> tuple[dict[str, Any], Sequence[Blob]]:
-        """One seeded ciphertext a batch: the thermometer bits of its rows."""
+        """Seeded ciphertexts of the thermometer bits, one or a few a batch of rows."""
         layout = self._layout(len(codes))
         encryptor = seal.Encryptor(self.context.seal_context, secret)
         blobs = []
         with SealFile() as file:
             for start in range(0, len(codes), layout.n_samples):
-                slots = layout.spread(self.bits.bits(codes[start : start + layout.n_samples]))
-                blobs.append(file.dump(encryptor.encrypt_symmetric(self.context.encode(slots))))
+                for slots in layout.inputs(self.bits.bits(codes[start : start + layout.n_samples])):
+                    blobs.append(file.dump(encryptor.encrypt_symmetric(self.context.encode(slots))))
         return {"n_rows": len(codes)}, blobs
 
     def _read_response(self, request: RequestRecord, blobs: Sequence[memoryview]) -> list[seal.Ciphertext]:
@@ -122,7 +125,7 @@ class BFVClient(SessionClient):
         digits[digits > PLAIN_MODULUS // 2] -= PLAIN_MODULUS
         return constants + joined_digits(digits, metadata["digit_bits"])
 
-    def _sums(self, decryptor: seal.Decryptor, ciphertext: seal.Ciphertext, layout: Layout) -> np.ndarray:
+    def _sums(self, decryptor: seal.Decryptor, ciphertext: seal.Ciphertext, layout: Layout | RoutedInput) -> np.ndarray:
         """Sums of slots modulo p, shape (layout.n_samples,)."""
         if decryptor.invariant_noise_budget(ciphertext) < _LEAST_BUDGET_BITS:
             raise DecryptionError(_NO_SUM)

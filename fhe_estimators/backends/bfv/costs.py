@@ -32,6 +32,7 @@ _MULTIPLY_PLAIN, _ADD, _ADD_PLAIN, _LOAD, _DUMP_SEEDED, _DUMP, _SWITCH = 4.6, 1.
 _OPENING = 220.0
 #: Seconds of the Python around an operation; and of placing a block's leaves, a slot.
 _CALL_SECONDS, _SLOT_SECONDS = 1e-5, 6e-8
+_TERM_BYTES, _NODE_BYTES = 120, 300
 
 
 class OperationCosts:
@@ -110,17 +111,29 @@ def operation_counts(program: BFVProgram, layout: Layout) -> dict[str, int]:
     n_baby = min(program.baby_steps, layout.n_diagonals)
     n_giant = -(-layout.n_diagonals // n_baby)
     n_kept = CACHE_BYTES // plaintext_bytes(program.parameters)
+    # Bits are rotated once for all blocks, or routed once and rotated for each block.
+    n_routing, n_rotated, routes = 0, 1, program.routes
+    if routes is not None:
+        n_routing, n_rotated = program.n_inputs * routes.n_rotations, n_blocks
+    n_unrotated = program.n_inputs if n_routing else 0
+    n_encoded = n_plaintexts(program, layout)
     return {
-        "encryption": 1,
-        "key_switching": n_baby - 1 + n_blocks * (n_giant - 1 + layout.n_folds),
-        "transform": n_baby + n_blocks * (n_giant + 1),
-        "plain_product": n_blocks * (layout.n_diagonals + n_outputs),
+        "encryption": program.n_inputs,
+        "key_switching": n_routing - n_unrotated + n_rotated * (n_baby - 1) + n_blocks * (n_giant - 1 + layout.n_folds),
+        "transform": n_routing + n_rotated * n_baby + n_blocks * (n_giant + 1) + (n_blocks if n_routing else 0),
+        "plain_product": n_encoded,
         "product": n_blocks * n_products,
         "addition": n_blocks * (2 * n_products + 1),
-        "encoding": n_blocks * n_outputs + max(0, n_blocks * layout.n_diagonals - n_kept),
-        "placing": n_blocks * (1 + n_outputs),
+        "encoding": max(0, n_encoded - n_kept),
+        "placing": n_blocks * (1 + n_outputs) + max(0, n_encoded - n_kept),
         "result": n_outputs,
     }
+
+
+def n_plaintexts(program: BFVProgram, layout: Layout) -> int:
+    """Plaintexts that an evaluator multiplies with, and keeps while there is room: masks, diagonals, leaves' values."""
+    n_masks = 0 if program.routes is None else program.routes.n_masks
+    return n_masks + program.n_blocks * (layout.n_diagonals + program.n_outputs)
 
 
 def batch_seconds(program: BFVProgram, layout: Layout) -> float:
@@ -136,11 +149,22 @@ def predicted_seconds(program: BFVProgram, n_rows: int) -> float:
     return -(-n_rows // layout.n_samples) * batch_seconds(program, layout)
 
 
-def peak_memory_bytes(program: BFVProgram) -> int:
-    """Memory of the server during a request, the libraries, keys and cached plaintexts included."""
+def peak_memory_bytes(program: BFVProgram, kept_bytes: int = CACHE_BYTES) -> int:
+    """Memory of a process during a request, the libraries and keys included, but not the request.
+
+    Parameters
+    ----------
+    program : BFVProgram
+        Compiled.
+    kept_bytes : int, default=CACHE_BYTES
+        What plaintexts may take that are kept for further requests.
+    """
     p, layout = program.parameters, program.layout(1)
     n_primes, n_keys = len(p.prime_bits), 1 + len(program.galois_elements)
     keys = n_keys * (switching_key_bytes(p) + n_primes * 2 * 8 * p.poly_modulus_degree * (n_primes + 1))
-    n_ciphertexts = program.baby_steps + program.n_outputs + 2 * program.zero_test.n_products + 8
-    cached = min(program.n_blocks * layout.n_diagonals * plaintext_bytes(p), CACHE_BYTES)
-    return PROCESS_BYTES + keys + 2 * plaintext_bytes(p) * n_ciphertexts + cached
+    n_routed = program.n_inputs + program.n_blocks if program.routes is not None else 0
+    n_ciphertexts = n_routed + program.baby_steps + program.n_outputs + 2 * program.zero_test.n_products + 8
+    kept = min(n_plaintexts(program, layout) * plaintext_bytes(p), kept_bytes)
+    # Of a term of a leaf's cost: the program's arrays, and those of a block while its diagonals are sorted.
+    of_leaves = _TERM_BYTES * len(program.matrix.leaf) + _NODE_BYTES * program.ensemble.n_nodes
+    return PROCESS_BYTES + keys + 2 * plaintext_bytes(p) * n_ciphertexts + kept + of_leaves

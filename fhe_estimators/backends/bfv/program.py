@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -17,25 +16,55 @@ from ..messages import program_digest
 from .circuit.boxes import LeafCosts, leaf_costs
 from .circuit.digits import digit_bits_for, leaf_digits, leaf_values
 from .circuit.layout import Layout, layout_for
-from .circuit.steps import baby_steps_for, circuit_steps
+from .circuit.routing import RoutedInput, Routes, route
+from .circuit.steps import baby_steps_for, baby_steps_of_windows, circuit_steps, routed_steps
 from .circuit.zero_test import ZeroTest
 from .costs import peak_memory_bytes, predicted_seconds
 from .parameters import PLAIN_MODULUS, RING_DEGREES, BFVParameters, fit_ring, too_deep
 from .sizes import public_ciphertext_bytes, seeded_ciphertext_bytes, switching_key_bytes
 
+#: Diagonals of one matrix from which on it is asked whether two steps take less time.
+_MANY_DIAGONALS = 512
+_WINDOWS = (64, 128, 256, 512, 1024, 2048)
+
 
 def compile_program(ensemble: TreeEnsemble, hidden_code_bits: int | None, client_learns: str) -> BFVProgram:
-    """Choose the smallest ring that evaluates a quantized ensemble exactly."""
+    """The program of a quantized ensemble that takes the least time for a sample, as predicted.
+
+    One matrix of all leaves and bits in the smallest ring; if it is large, also bits routed to lanes with windows.
+    """
+    settings = (ensemble, hidden_code_bits, client_learns)
     costs = leaf_costs(ensemble, hidden_code_bits).dependent()
-    for degree in RING_DEGREES:
+    found = [program for degree in RING_DEGREES if (program := _fitted(settings, costs, degree, None))][:1]
+    if not found or found[0].n_blocks * found[0].layout(1).n_diagonals >= _MANY_DIAGONALS:
+        for window in _WINDOWS:
+            found += [program for degree in RING_DEGREES if (program := _fitted(settings, costs, degree, window))][:1]
+    if not found:
+        raise too_deep(costs.largest, len(costs.bits))
+    return min(found, key=lambda program: program.predicted_seconds(1)) if len(found) > 1 else found[0]
+
+
+def _fitted(
+    settings: tuple[TreeEnsemble, int | None, str], costs: LeafCosts, degree: int, window: int | None
+) -> BFVProgram | None:
+    """The program in one ring, with the fewest and smallest primes, or None if none will do."""
+    zero_test, routes = ZeroTest(costs.largest, PLAIN_MODULUS), None
+    if window is None:
         if 2 * len(costs.bits) > degree:
-            continue
-        layout = layout_for(degree, len(costs.bits), len(costs.node), 1)
-        steps = circuit_steps(layout, costs, ZeroTest(costs.largest, PLAIN_MODULUS))
-        parameters = fit_ring(degree, steps)
-        if parameters is not None:
-            return BFVProgram(ensemble, parameters, hidden_code_bits, client_learns)
-    raise too_deep(costs.largest, len(costs.bits))
+            return None
+        steps = circuit_steps(layout_for(degree, len(costs.bits), len(costs.node), 1), costs, zero_test)
+    else:
+        source = RoutedInput(degree, len(costs.bits))
+        routes = route(settings[0], costs, source, window) if len(costs.bits) else None
+        if routes is None:
+            return None
+        steps = routed_steps(routes, source, zero_test)
+    parameters = fit_ring(degree, steps)
+    if parameters is None:
+        return None
+    program = BFVProgram(settings[0], parameters, *settings[1:], window)
+    program.costs, program.routes = costs, routes  # found out already
+    return program
 
 
 class BFVProgram(Program):
@@ -51,20 +80,28 @@ class BFVProgram(Program):
         Bits of the codes if clients send the bits of all thresholds, and None if of those that are used.
     client_learns : str
         What the quantizer tells the client of the model.
+    window : int, default=None
+        Places of a lane's window if bits are routed (see `circuit.routing`); None for one matrix.
     """
 
     backend = "bfv"
 
     def __init__(
-        self, ensemble: TreeEnsemble, parameters: BFVParameters, hidden_code_bits: int | None, client_learns: str
+        self,
+        ensemble: TreeEnsemble,
+        parameters: BFVParameters,
+        hidden_code_bits: int | None,
+        client_learns: str,
+        window: int | None = None,
     ):
         self.ensemble = ensemble
         self.parameters = parameters
         self.hidden_code_bits = hidden_code_bits
         self.client_learns = client_learns
+        self.window = window
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("ensemble", "parameters", "hidden_code_bits", "client_learns")
+        names = ("ensemble", "parameters", "hidden_code_bits", "client_learns", "window")
         return {name: self.__dict__[name] for name in names}  # the caches are derived
 
     @cached_property
@@ -75,6 +112,21 @@ class BFVProgram(Program):
     def costs(self) -> LeafCosts:
         """Linear forms of the leaves that depend on the sample; those that every sample reaches are constants."""
         return self._all_costs.dependent()
+
+    @property
+    def source(self) -> RoutedInput:
+        """How clients place bits that are routed."""
+        return RoutedInput(self.parameters.poly_modulus_degree, len(self.costs.bits))
+
+    @cached_property
+    def routes(self) -> Routes | None:
+        """Leaves in lanes and the ways of the bits there; None for one matrix."""
+        return None if self.window is None else route(self.ensemble, self.costs, self.source, self.window)
+
+    @property
+    def matrix(self) -> LeafCosts:
+        """Costs of the leaves at their places, by what the linear step multiplies: the bits, or windows of them."""
+        return self.costs if self.routes is None else self.routes.costs
 
     @cached_property
     def constants(self) -> np.ndarray:
@@ -104,17 +156,18 @@ class BFVProgram(Program):
         """
         return [(int(score), int(digit)) for score, digit in np.argwhere(self.digits.any(axis=2))]
 
-    def output_values(self) -> Iterator[np.ndarray]:
-        """What each output sums up over the reached leaves, modulo p, shape (n_leaves,).
+    @cached_property
+    def output_values(self) -> list[np.ndarray]:
+        """What each output sums up over the reached leaves, modulo p, at the leaves' places.
 
         The last one is the inverse of the number of trees that depend on the sample. Exactly one leaf of each is
         reached, so the client finds 1, and an error if the result is not that of its own request; the number itself
         is not shown.
         """
-        for score, digit in self.outputs:
-            yield self.digits[score, digit]
+        values = [self.digits[score, digit] for score, digit in self.outputs]
         trees = np.searchsorted(self.ensemble.tree_offsets, self.costs.node, side="right")
-        yield np.full(len(trees), pow(len(np.unique(trees)), -1, PLAIN_MODULUS))
+        values.append(np.full(len(trees), pow(len(np.unique(trees)), -1, PLAIN_MODULUS)))
+        return values if self.routes is None else [self.routes.placed(of_leaves) for of_leaves in values]
 
     @property
     def n_outputs(self) -> int:
@@ -123,6 +176,8 @@ class BFVProgram(Program):
 
     def layout(self, n_rows: int) -> Layout:
         """Slots of a batch for a request of so many samples."""
+        if self.routes is not None:
+            return self.routes.layout
         return layout_for(
             self.parameters.poly_modulus_degree, len(self.costs.bits), len(self.costs.node), max(1, n_rows)
         )
@@ -131,17 +186,24 @@ class BFVProgram(Program):
     def n_blocks(self) -> int:
         """Blocks of leaves of a batch."""
         layout = self.layout(1)
-        return -(-len(self.costs.node) // (layout.n_out * layout.n_segments))
+        return -(-len(self.matrix.constant) // (layout.n_out * layout.n_segments))
 
     @cached_property
     def baby_steps(self) -> int:
-        """Rotations of the bits that the blocks share; the same for every layout, so that one key serves all."""
+        """Rotations of the bits by 0, 1, ... positions; the same for every layout, so that one key serves all."""
+        if self.window is not None:
+            return baby_steps_of_windows(self.window)
         return baby_steps_for(self.layout(1), self.n_blocks)
 
     @property
     def galois_elements(self) -> list[int]:
         """Automorphisms that the server applies."""
-        return self.layout(1).galois_elements(self.baby_steps)
+        return (self.routes or self.layout(1)).galois_elements(self.baby_steps)
+
+    @property
+    def n_inputs(self) -> int:
+        """Ciphertexts of a batch."""
+        return 1 if self.window is None else self.source.n_inputs
 
     @cached_property
     def program_id(self) -> str:
@@ -153,6 +215,7 @@ class BFVProgram(Program):
             "parameters": asdict(self.parameters),
             "hidden_code_bits": self.hidden_code_bits,
             "client_learns": self.client_learns,
+            "window": self.window,
         }
 
     @property
@@ -163,6 +226,7 @@ class BFVProgram(Program):
             metadata={
                 "parameters": asdict(self.parameters),
                 "n_leaves": len(self.costs.node),
+                "routed": self.window is not None,
                 "digit_bits": self.digit_bits,
                 "outputs": [list(output) for output in self.outputs],
                 "constants": self.constants.tolist(),
@@ -187,9 +251,10 @@ class BFVProgram(Program):
             "n_bits": len(self.costs.bits),
             "n_blocks": self.n_blocks,
             "n_diagonals": self.n_blocks * layout.n_diagonals,
+            "window": self.window,
             "rows_per_batch": self.layout(1 << 20).n_samples,
-            "n_ciphertexts": 1,
-            "upload_bytes": seeded_ciphertext_bytes(p),
+            "n_ciphertexts": self.n_inputs,
+            "upload_bytes": self.n_inputs * seeded_ciphertext_bytes(p),
             "download_bytes": self.n_outputs * public_ciphertext_bytes(p),
             "predicted_seconds": {n_rows: round(self.predicted_seconds(n_rows), 4) for n_rows in (1, 1000)},
             "peak_memory_bytes": peak_memory_bytes(self),
@@ -208,7 +273,12 @@ def load_program(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> BFVProgram
     hidden = metadata.get("hidden_code_bits")
     if hidden is not None and (type(hidden) is not int or not 1 <= hidden <= 16):
         raise ProtocolError(f"hidden_code_bits={hidden!r} of the archive must be an integer from 1 to 16.")
-    program = BFVProgram(ensemble, parameters, hidden, str(metadata.get("client_learns")))
-    if compile_program(ensemble, hidden, program.client_learns).parameters != parameters:
+    window = metadata.get("window")
+    if window is not None and window not in _WINDOWS:
+        raise ProtocolError(f"window={window!r} of the archive must be one of {_WINDOWS}.")
+    settings = (ensemble, hidden, str(metadata.get("client_learns")))
+    costs = leaf_costs(ensemble, hidden).dependent()
+    program = _fitted(settings, costs, parameters.poly_modulus_degree, window)
+    if program is None or program.parameters != parameters:
         raise ProtocolError("The archive's parameters are not those that its trees need.")
     return program

@@ -8,7 +8,7 @@ from .parameters import BFVParameters
 _COMPRESSION_LOSS = 1.15
 _HEADER_BYTES = 200
 #: Memory of encoded diagonals that an evaluator keeps.
-CACHE_BYTES = 1 << 29
+CACHE_BYTES = 1 << 30
 
 
 def _polynomial_bytes(degree: int, prime_bits: tuple[int, ...]) -> int:

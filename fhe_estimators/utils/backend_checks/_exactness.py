@@ -35,6 +35,8 @@ _FACTS = (
     "evaluation_key_bytes",
     "server_sees",
     "client_learns",
+    "predicted_seconds",
+    "peak_memory_bytes",
     "can_rerandomize",
     "flooding_bits",
 )

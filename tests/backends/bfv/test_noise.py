@@ -38,7 +38,7 @@ def test_the_budget_that_is_left_is_at_least_the_margin(name):
         layout = program.layout(len(rows))
         blob = unpack_message("request", client.encrypt(clf.quantize(rows)))[1][0]
         cache = PlaintextCache(8 * layout.degree * len(program.parameters.prime_bits))
-        costs, sums = CostEvaluator(program, keys, layout, cache), LeafSums(program, keys, layout)
+        costs, sums = CostEvaluator(program, keys, layout, cache), LeafSums(program, keys, layout, cache)
         with SealFile() as file:
             rotated = costs.rotated_bits(file.load(seal.Ciphertext(), keys.context, blob, "ciphertext"))
         sums.add(ZeroTestEvaluator(program, keys).indicators(costs.costs(rotated, 0)), 0)
@@ -69,7 +69,8 @@ def test_masks_add_up_to_zero_and_differ():
     client = clf.backend_.client(clf.program_.client_spec)
     keys = PublicKeys(clf.program_, client.generate_keys())
     layout = clf.program_.layout(4)
-    masks = [LeafSums(clf.program_, keys, layout)._zero_sum_mask() for _ in range(2)]
+    cache = PlaintextCache(1)
+    masks = [LeafSums(clf.program_, keys, layout, cache)._zero_sum_mask() for _ in range(2)]
     for mask in masks:
         np.testing.assert_array_equal(layout.sum_by_sample(mask, layout.n_samples, 65537), 0)
         assert mask.min() >= 0 and mask.max() < 65537 and len(np.unique(mask)) > 0.9 * 65537 * (1 - np.exp(-1 / 8))

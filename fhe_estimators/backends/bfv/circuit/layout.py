@@ -121,6 +121,15 @@ class Layout:
         slots[self.slot(positions[:, None], lanes)] = padded[sample, columns]
         return slots
 
+    @property
+    def n_inputs(self) -> int:
+        """Ciphertexts of the request a batch."""
+        return 1
+
+    def inputs(self, bits: np.ndarray) -> list[np.ndarray]:
+        """Slots of each ciphertext of a batch; see `spread`."""
+        return [self.spread(bits)]
+
     def sum_by_sample(self, slots: np.ndarray, n_rows: int, modulus: int) -> np.ndarray:
         """Sums of all slots of each sample, modulo the plain modulus.
 

@@ -42,6 +42,8 @@ class NoiseSteps:
         Products of ciphertexts one after another.
     n_blocks : int
         Products with leaf values that are summed up.
+    n_routes : int, default=0
+        Products with masks that are summed up before, once the fresh bits are rotated; 0 if bits are not routed.
     """
 
     n_rotations: int
@@ -49,11 +51,14 @@ class NoiseSteps:
     n_folds: int
     depth: int
     n_blocks: int
+    n_routes: int = 0
 
     def linear_bits(self, degree: int, plain_bits: float, n_primes: int) -> float:
         """Bits of noise, log2 of its largest coefficient, after the costs are computed."""
         switching = 2 * math.sqrt(n_primes * degree / 12) * _FRESH_STD  # special prime of the size of the others
         std = math.hypot(_FRESH_STD, switching * math.sqrt(self.n_rotations))
+        if self.n_routes:
+            std *= 2.0**plain_bits * math.sqrt(degree / 12 * self.n_routes)
         product = plain_bits + 0.5 * math.log2(degree / 12 * max(1, self.n_plain_products))
         return math.log2(TAIL * std) + product + self.n_folds
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .boxes import LeafCosts
 from .layout import Layout
 from .noise import NoiseSteps
+from .routing import RoutedInput, Routes
 from .zero_test import ZeroTest
 
 #: Rotated copies of the bits that are kept in memory.
@@ -18,6 +19,26 @@ def baby_steps_for(layout: Layout, n_blocks: int) -> int:
     """
     candidates = [1 << k for k in range(_MAX_BABY_STEPS.bit_length())]
     return min(candidates, key=lambda baby: baby + n_blocks * -(-layout.n_diagonals // baby))
+
+
+def baby_steps_of_windows(window: int) -> int:
+    """The same where every block has baby steps of its own."""
+    return 1 << (window.bit_length() // 2)
+
+
+def routed_steps(routes: Routes, source: RoutedInput, zero_test: ZeroTest) -> NoiseSteps:
+    """What the evaluation of a sample does to the noise if its bits are routed to lanes.
+
+    The rotations of the routed bits add to a noise that is larger by far.
+    """
+    return NoiseSteps(
+        n_rotations=routes.layout.lanes_per_half,
+        n_plain_products=routes.layout.n_in,
+        n_folds=0,
+        depth=zero_test.depth,
+        n_blocks=routes.n_blocks,
+        n_routes=routes.n_rotations * source.n_inputs,
+    )
 
 
 def circuit_steps(layout: Layout, costs: LeafCosts, zero_test: ZeroTest) -> NoiseSteps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tenseal.sealapi as seal
 
 from ....exceptions import ProtocolError
@@ -44,5 +45,12 @@ class PublicKeys:
         with SealFile() as file:
             self.relin_keys = file.load(seal.RelinKeys(), self.context, blobs[0], "relinearization key")
             self.galois_keys = file.load(seal.GaloisKeys(), self.context, blobs[1], "Galois keys")
+        self._evaluator = seal.Evaluator(self.context.seal_context)
         if not all(self.galois_keys.has_key(element) for element in program.galois_elements):
             raise ProtocolError("The evaluation keys lack Galois keys that the program needs.")
+
+    def encode_ntt(self, slots: np.ndarray) -> seal.Plaintext:
+        """A plaintext in NTT form at the level of fresh ciphertexts, with numbers from 0 to p - 1 in its slots."""
+        plain = self.context.encode(slots)
+        self._evaluator.transform_to_ntt_inplace(plain, self.context.first_id)
+        return plain

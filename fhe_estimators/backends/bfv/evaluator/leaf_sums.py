@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import tenseal.sealapi as seal
 
+from ...seal_file import SealFile
 from ..circuit.diagonals import leaf_slots
 from ..circuit.layout import Layout
 from ..parameters import PLAIN_MODULUS
 from ..program import BFVProgram
 from .evaluation_keys import PublicKeys
+from .plaintexts import PlaintextCache
 
 
 class LeafSums:
@@ -28,10 +32,14 @@ class LeafSums:
         The client's evaluation keys; their context encodes the values.
     layout : Layout
         The layout of the batch.
+    cache : PlaintextCache
+        The cache of encoded leaf values.
     """
 
-    def __init__(self, program: BFVProgram, keys: PublicKeys, layout: Layout):
+    def __init__(self, program: BFVProgram, keys: PublicKeys, layout: Layout, cache: PlaintextCache):
         self.program = program
+        self.keys = keys
+        self.cache = cache
         self.context = keys.context
         self.layout = layout
         self.evaluator = seal.Evaluator(keys.context.seal_context)
@@ -39,20 +47,34 @@ class LeafSums:
 
     def add(self, indicators: seal.Ciphertext, block: int) -> None:
         """Add a block's leaves."""
-        factor = self.program.zero_test.factor
         self.evaluator.transform_to_ntt_inplace(indicators)
-        for number, of_leaves in enumerate(self.program.output_values()):
-            values = leaf_slots(self.layout, of_leaves, block)
-            if not values.any():
-                continue
-            plain, product = self.context.encode(values * factor % PLAIN_MODULUS), seal.Ciphertext()
-            self.evaluator.transform_to_ntt_inplace(plain, indicators.parms_id())
-            self.evaluator.multiply_plain(indicators, plain, product)
-            total = self._totals[number]
-            if total is None:
-                self._totals[number] = product
-            else:
-                self.evaluator.add_inplace(total, product)
+        for number in range(self.program.n_outputs):
+            plain = self.cache.get(("values", self.layout, number, block), partial(self._values, number, block))
+            if plain is not None:
+                product = seal.Ciphertext()
+                self.evaluator.multiply_plain(indicators, plain, product)
+                self._add(number, product)
+
+    def _values(self, number: int, block: int) -> seal.Plaintext | None:
+        values = leaf_slots(self.layout, self.program.output_values[number], block)
+        return self.keys.encode_ntt(values * self.program.zero_test.factor % PLAIN_MODULUS) if values.any() else None
+
+    def _add(self, number: int, product: seal.Ciphertext) -> None:
+        total = self._totals[number]
+        if total is None:
+            self._totals[number] = product
+        else:
+            self.evaluator.add_inplace(total, product)
+
+    def dump(self, file: SealFile) -> list[bytes]:
+        """The sums of this process' blocks, for the process that adds them up; empty where there are none."""
+        return [b"" if total is None else file.dump(total) for total in self._totals]
+
+    def merge(self, file: SealFile, blobs: Sequence[bytes]) -> None:
+        """Add the sums of another process."""
+        for number, blob in enumerate(blobs):
+            if blob:
+                self._add(number, file.load(seal.Ciphertext(), self.context, blob, "sum of a process"))
 
     def results(self) -> list[seal.Ciphertext]:
         """The masked sums, modulo one prime."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 import tenseal.sealapi as seal
@@ -13,6 +14,9 @@ from ..parameters import PLAIN_MODULUS
 from ..program import BFVProgram
 from .evaluation_keys import PublicKeys
 from .plaintexts import PlaintextCache
+
+#: Diagonals of a block, sorted when the first one is needed that is not kept.
+Diagonals = Callable[[], BlockDiagonals]
 
 
 class CostEvaluator:
@@ -51,17 +55,19 @@ class CostEvaluator:
 
     def costs(self, rotated: list[seal.Ciphertext], block: int) -> seal.Ciphertext:
         """Costs of a block's leaves at their slots; what is elsewhere means nothing."""
-        diagonals = block_diagonals(self.program.costs, self.layout, block, self.program.baby_steps)
+        diagonals = cache(lambda: block_diagonals(self.program.matrix, self.layout, block, self.program.baby_steps))
         total = self._giant_steps(rotated, diagonals, block)
         for step in self.layout.share_folds:
             self.evaluator.add_inplace(total, self._applied(total, self.layout.lane_element(step)))
         for positions in self.layout.stretch_folds:
             self.evaluator.add_inplace(total, self._rotate(total, positions))
-        constant = self.keys.context.encode(diagonals.constant % PLAIN_MODULUS)
+        constant = self.cache.get(
+            (self.layout, block), lambda: self.keys.context.encode(diagonals().constant % PLAIN_MODULUS)
+        )
         self.evaluator.add_plain_inplace(total, constant)
         return total
 
-    def _giant_steps(self, rotated: list[seal.Ciphertext], diagonals: BlockDiagonals, block: int) -> seal.Ciphertext:
+    def _giant_steps(self, rotated: list[seal.Ciphertext], diagonals: Diagonals, block: int) -> seal.Ciphertext:
         total = None
         for giant in reversed(range(-(-self.layout.n_diagonals // len(rotated)))):
             if total is not None:
@@ -75,7 +81,7 @@ class CostEvaluator:
         return total
 
     def _baby_steps(
-        self, rotated: list[seal.Ciphertext], diagonals: BlockDiagonals, block: int, giant: int
+        self, rotated: list[seal.Ciphertext], diagonals: Diagonals, block: int, giant: int
     ) -> seal.Ciphertext | None:
         """Sum of the products of a giant step, out of NTT form; None if all its diagonals are 0."""
         total, product = None, seal.Ciphertext()
@@ -93,13 +99,9 @@ class CostEvaluator:
             self.evaluator.transform_from_ntt_inplace(total)
         return total
 
-    def _diagonal(self, diagonals: BlockDiagonals, number: int) -> seal.Plaintext | None:
-        slots: np.ndarray | None = diagonals.plain(number, self.layout.degree, PLAIN_MODULUS)
-        if slots is None:
-            return None
-        plain = self.keys.context.encode(slots)
-        self.evaluator.transform_to_ntt_inplace(plain, self.keys.context.first_id)
-        return plain
+    def _diagonal(self, diagonals: Diagonals, number: int) -> seal.Plaintext | None:
+        slots: np.ndarray | None = diagonals().plain(number, self.layout.degree, PLAIN_MODULUS)
+        return None if slots is None else self.keys.encode_ntt(slots)
 
     def _rotate(self, ciphertext: seal.Ciphertext, positions: int) -> seal.Ciphertext:
         return self._applied(ciphertext, self.layout.rotation_element(positions))

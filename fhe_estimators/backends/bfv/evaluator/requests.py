@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import tenseal.sealapi as seal
+from joblib import Parallel, delayed, effective_n_jobs
 
 from ....exceptions import ProtocolError
-from ....utils import progress_bar
+from ....utils import check_memory, memory_budget, progress_bar
 from ..._base import Evaluator
 from ...messages import pack_message, read_n_rows, response_header, unpack_message
 from ...seal_file import SealFile
+from ..costs import peak_memory_bytes
 from ..program import BFVProgram
-from ..sizes import plaintext_bytes
+from ..sizes import CACHE_BYTES, plaintext_bytes
+from .batch import sum_blocks
 from .evaluation_keys import PublicKeys
 from .leaf_sums import LeafSums
-from .linear import CostEvaluator
 from .plaintexts import PlaintextCache
-from .zero_test import ZeroTestEvaluator
 
 
 class BFVEvaluator(Evaluator):
@@ -27,12 +27,9 @@ class BFVEvaluator(Evaluator):
     ----------
     program : BFVProgram
         Compiled.
-    n_jobs : int, default=None
-        Not used: a batch is evaluated in this process.
-    verbose : int, default=0
-        Progress bars if positive.
-    rerandomize : bool, default=False
-        Not offered.
+    **options
+        Of `Evaluator`; processes (joblib) take blocks of leaves, or batches of a request. There is no
+        re-randomization.
     """
 
     program: BFVProgram
@@ -51,34 +48,86 @@ class BFVEvaluator(Evaluator):
             If a message is malformed, truncated or made for other parameters.
         KeyMismatchError
             If request, keys and program do not belong together.
+        MemoryBudgetError
+            If the evaluation would take more memory than the budget.
         """
         header, blobs = unpack_message("request", request)
         keys = self._parse_keys(evaluation_keys)
         reply = response_header(header, keys.header, self.program.program_id)
         n_rows = read_n_rows("request", header)
-        layout = self.program.layout(n_rows)
-        n_batches = -(-n_rows // layout.n_samples)
-        if len(blobs) != n_batches:
-            raise ProtocolError(f"The request has {len(blobs)} ciphertexts, expected {n_batches}.")
+        n_batches, n_inputs = -(-n_rows // self.program.layout(n_rows).n_samples), self.program.n_inputs
+        if len(blobs) != n_batches * n_inputs:
+            raise ProtocolError(f"The request has {len(blobs)} ciphertexts, expected {n_batches * n_inputs}.")
+        tasks = self._tasks(n_batches)
+        self._make_room(len(request), self._n_processes(tasks))
         results: list[bytes] = []
         if self.program.n_outputs:
-            costs = CostEvaluator(self.program, keys, layout, self._plaintexts)
-            with SealFile() as file:
-                for blob in blobs:
-                    results += self._evaluate(file, keys, costs, blob)
+            batches = [blobs[n_inputs * batch : n_inputs * (batch + 1)] for batch in range(n_batches)]
+            results = self._evaluate(evaluation_keys, keys, n_rows, batches, tasks)
         return pack_message("response", reply, results)
 
-    def _evaluate(self, file: SealFile, keys: PublicKeys, costs: CostEvaluator, blob: memoryview) -> list[bytes]:
-        """A blob for each output of the program."""
-        bits = file.load(seal.Ciphertext(), keys.context, blob, "ciphertext")
-        if bits.size() != 2 or bits.parms_id() != keys.context.first_id or bits.is_ntt_form():
-            raise ProtocolError("A ciphertext of the request has another size or level than the program expects.")
-        rotated = costs.rotated_bits(bits)
-        zero_test, sums = ZeroTestEvaluator(self.program, keys), LeafSums(self.program, keys, costs.layout)
-        blocks = range(self.program.n_blocks)
-        for block in progress_bar(blocks, description="evaluate", verbose=self.verbose):
-            sums.add(zero_test.indicators(costs.costs(rotated, block)), block)
-        return [file.dump(result) for result in sums.results()]
+    def _tasks(self, n_batches: int) -> list[tuple[int, range]]:
+        """What processes do: a batch and some of its blocks, so that there is work for each of them."""
+        n_processes = 1 if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+        size = max(1, -(-self.program.n_blocks * n_batches // n_processes))
+        n_blocks = self.program.n_blocks
+        starts = range(0, n_blocks, size)
+        return [(batch, range(s, min(s + size, n_blocks))) for batch in range(n_batches) for s in starts]
+
+    def _n_processes(self, tasks: list[tuple[int, range]]) -> int:
+        return min(max(1, len(tasks)), 1 if self.n_jobs is None else effective_n_jobs(self.n_jobs))
+
+    def _make_room(self, request_bytes: int, n_processes: int) -> None:
+        """Refuse what does not fit into the memory budget, and keep as many plaintexts as fit."""
+        needed = request_bytes + n_processes * peak_memory_bytes(self.program, kept_bytes=0)
+        way_out = "Train fewer or smaller trees (n_estimators, max_depth, max_leaf_nodes), or use a larger machine."
+        if n_processes > 1:
+            way_out = f"Use a smaller n_jobs. {way_out}"
+        check_memory(needed, self.memory_budget_bytes, "This request", way_out)
+        room = (memory_budget(self.memory_budget_bytes) - needed) // n_processes
+        self._plaintexts.limit(min(CACHE_BYTES, room))
+
+    def _evaluate(
+        self,
+        message: bytes,
+        keys: PublicKeys,
+        n_rows: int,
+        batches: list[list[memoryview]],
+        tasks: list[tuple[int, range]],
+    ) -> list[bytes]:
+        """A blob for each batch and output of the program."""
+        layout, results = self.program.layout(n_rows), list[bytes]()
+        if self._n_processes(tasks) == 1:
+            for inputs in batches:
+                sums = sum_blocks(
+                    self.program, keys, layout, self._plaintexts, inputs, range(self.program.n_blocks),
+                    verbose=self.verbose,
+                )  # fmt: skip
+                results += self._finished(sums)
+            return results
+        parts = Parallel(n_jobs=self.n_jobs)(
+            delayed(_sum_in_worker)(
+                self.program,
+                message,
+                n_rows,
+                [bytes(blob) for blob in batches[batch]],
+                blocks,
+                self._plaintexts.capacity,
+            )
+            for batch, blocks in progress_bar(tasks, description="evaluate", verbose=self.verbose)
+        )
+        with SealFile() as file:
+            for batch in range(len(batches)):
+                sums = LeafSums(self.program, keys, layout, self._plaintexts)
+                for (of_batch, _), part in zip(tasks, parts, strict=True):
+                    if of_batch == batch:
+                        sums.merge(file, part)
+                results += self._finished(sums)
+        return results
+
+    def _finished(self, sums: LeafSums) -> list[bytes]:
+        with SealFile() as file:
+            return [file.dump(result) for result in sums.results()]
 
     def _parse_keys(self, message: bytes) -> PublicKeys:
         """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
@@ -89,3 +138,19 @@ class BFVEvaluator(Evaluator):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_key_cache": None}
+
+
+_worker: BFVEvaluator | None = None
+
+
+def _sum_in_worker(
+    program: BFVProgram, evaluation_keys: bytes, n_rows: int, inputs: list[bytes], blocks: range, kept_bytes: int
+) -> list[bytes]:
+    """Run by joblib's processes, each of which parses a client's keys and encodes its plaintexts once."""
+    global _worker
+    if _worker is None or _worker.program.program_id != program.program_id:
+        _worker = BFVEvaluator(program)
+    keys, cache = _worker._parse_keys(evaluation_keys), _worker._plaintexts
+    cache.limit(kept_bytes)
+    with SealFile() as file:
+        return sum_blocks(_worker.program, keys, _worker.program.layout(n_rows), cache, inputs, blocks).dump(file)
