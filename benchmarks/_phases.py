@@ -35,8 +35,7 @@ def link(estimator: Any, sums: np.ndarray) -> np.ndarray:
 
 def clear_sums(estimator: Any, X: np.ndarray) -> np.ndarray:
     """Leaf sums of the quantized model in the clear: what ``fhe="disable"`` computes."""
-    rows = np.asarray(X, dtype=estimator.ensemble_.input_dtype)
-    return sum_leaves(estimator.quantized_ensemble_, estimator.quantizer_.transform(rows))
+    return sum_leaves(estimator.quantized_ensemble_, estimator.quantize(X))
 
 
 @dataclass
@@ -65,10 +64,10 @@ class Agreement:
 
 def compare(estimator: Any, X: np.ndarray, sums: np.ndarray, *, repeat: int) -> Agreement:
     """Compare decrypted leaf sums with the quantized and the float model."""
-    model = estimator.estimator_
-    runs, float_labels = repeated(lambda: model.predict(X), repeat)
+    model, features = estimator.estimator_, estimator.source_features(X)
+    runs, float_labels = repeated(lambda: model.predict(features), repeat)
     exact = (sums == clear_sums(estimator, X)).all(axis=1)
-    theirs, ours = _float_scores(model, X), _our_scores(estimator, sums)
+    theirs, ours = _float_scores(model, features), _our_scores(estimator, sums)
     equal_labels = None
     if hasattr(estimator, "classes_"):
         scores = scores_from_sums(estimator.quantized_ensemble_, sums)

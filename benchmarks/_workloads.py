@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier, XGBRegressor
 
 from fhe_estimators import FHEClassifier, FHERegressor
+from fhe_estimators.quantizers import UniformQuantizer
 
 from .data import load_census_income, load_spambase
 
@@ -58,11 +59,13 @@ def forest_50x4() -> RandomForestClassifier:
     return RandomForestClassifier(n_estimators=50, max_depth=4, random_state=0)
 
 
-def _breast_cancer(model: Any, n_rows: int, backend: str = "ckks") -> tuple[Any, np.ndarray]:
+def _breast_cancer(
+    model: Any, n_rows: int, backend: str = "auto", quantizer: Any = "threshold"
+) -> tuple[Any, np.ndarray]:
     X, y = load_breast_cancer(return_X_y=True)
     X_train, X_test, y_train, _ = train_test_split(X, y, random_state=0)
     X_score = X_test[:1] if n_rows == 1 else resampled(X, n_rows)
-    return FHEClassifier(model, backend=backend).fit(X_train, y_train), X_score
+    return FHEClassifier(model, backend=backend, quantizer=quantizer).fit(X_train, y_train), X_score
 
 
 def _every_row(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -83,8 +86,10 @@ def _census(n_rows: int = 8192) -> tuple[Any, np.ndarray]:
     return FHEClassifier(model).fit(X_train, y_train), X_test
 
 
-def _cancer_row(key: str, label: str, model: Any, n_rows: int = 4096, **limits: float) -> Workload:
-    return Workload(key, label, "breast cancer", lambda: _breast_cancer(model, n_rows), limits)
+def _cancer_row(
+    key: str, label: str, model: Any, n_rows: int = 4096, quantizer: Any = "threshold", **limits: float
+) -> Workload:
+    return Workload(key, label, "breast cancer", lambda: _breast_cancer(model, n_rows, quantizer=quantizer), limits)
 
 
 #: All rows, in the order of the table.
@@ -102,10 +107,28 @@ WORKLOADS = (
         "XGBoost 50 x 3",
         xgboost_50x3(),
         n_rows=1,
-        total_seconds=0.5,
-        request_bytes=0.5e6,
+        total_seconds=0.1,
+        request_bytes=0.2e6,
         key_bytes=20e6,
         score_error=1e-4,
+    ),
+    _cancer_row(
+        "xgb-breast-1-hidden",
+        "XGBoost 50 x 3",
+        xgboost_50x3(),
+        n_rows=1,
+        quantizer=UniformQuantizer(6),
+        total_seconds=0.2,
+        request_bytes=0.2e6,
+    ),
+    _cancer_row("forest-breast-1", "forest 50 x 4", forest_50x4(), n_rows=1, total_seconds=0.2),
+    _cancer_row(
+        "default-breast-1",
+        "default forest",
+        RandomForestClassifier(random_state=0),
+        n_rows=1,
+        total_seconds=1.5,
+        peak_memory_bytes=0.8e9,
     ),
     _cancer_row("forest-breast", "forest 50 x 4", forest_50x4(), evaluate_seconds=2.0, relative_error=1e-4),
     _cancer_row(

@@ -1,4 +1,4 @@
-"""One row at a time: the engine with leaves in slots beside the one with rows in slots, by what clients learn.
+"""One row at a time: the automatic choice and each engine alone, by what clients learn.
 
 ``python -m benchmarks.one_row``: seconds from encryption to decryption, the median of five after a first run.
 """
@@ -21,7 +21,13 @@ MODELS = {
     "default forest": FHERandomForest(n_estimators=100, max_depth=None, random_state=0),
 }
 #: Engine, quantizer, and what the client learns of the thresholds.
-SETTINGS = (("bfv", "threshold", "known"), ("bfv", "uniform", "hidden"), ("ckks", "threshold", "known"))
+SETTINGS = (
+    ("auto", "threshold", "known"),
+    ("auto", "uniform", "hidden"),
+    ("bfv", "threshold", "known"),
+    ("bfv", "uniform", "hidden"),
+    ("ckks", "threshold", "known"),
+)
 
 
 def measure(model, backend, quantizer, repeat=5):
@@ -29,7 +35,9 @@ def measure(model, backend, quantizer, repeat=5):
     clf = model.set_params(backend=backend, quantizer=quantizer).fit(X[::2], y[::2]).compile()
     accuracy = clf.score(X[1::2], y[1::2])
     client, evaluator = clf.backend_.client(clf.program_.client_spec), clf.backend_.evaluator(clf.program_)
-    keys, codes, seconds = client.generate_keys(), clf.quantize(X[1:2]), []
+    engine = clf.program_.engine_for(1)
+    keys = client.generate_keys(engine) if engine != backend else client.generate_keys()
+    codes, seconds = clf.quantize(X[1:2]), []
     for _ in range(repeat + 1):
         start = time.perf_counter()
         request = client.encrypt(codes)

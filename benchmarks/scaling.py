@@ -1,4 +1,4 @@
-"""How the cost of encrypted tree ensembles grows with trees, depth and rows: a table, a CSV file and a plot.
+"""How the cost of trees with rows in slots grows with trees, depth and rows: a table, a CSV file and a plot.
 
 ``python -m benchmarks.scaling [--sweep trees depth rows] [--repeat 3] [--n-jobs N] [--quick]``
 """
@@ -44,7 +44,7 @@ def run_point(sweep: str, point: dict[str, int], data: Any, repeat: int, n_jobs:
     model = XGBClassifier(
         n_estimators=point["trees"], max_depth=point["depth"], learning_rate=0.1, random_state=0, n_jobs=2
     )
-    estimator = FHEClassifier(model).fit(data.X, data.y)
+    estimator = FHEClassifier(model, backend="ckks").fit(data.X, data.y)
     X = resampled(data.X, point["rows"])
     phases = measure(estimator, X, repeat=repeat, n_jobs=n_jobs)
     facts = estimator.program_.describe()

@@ -34,11 +34,14 @@ def run_workload(key: str, repeat: int, n_jobs: int | None, max_rows: int | None
     stop_workers()  # only the memory of ended children is counted
     peak_memory = _peak_memory_bytes(n_jobs)
     agreement = compare(estimator, X, phases.sums, repeat=repeat)
-    facts = estimator.program_.describe()
+    engine = estimator.program_.engine_for(len(X))
+    facts = estimator.program_.programs[engine].describe()
     return {
         "key": key,
         "model": workload.model,
         "data": workload.data,
+        "engine": engine,
+        "thresholds": "hidden" if estimator.quantizer_.hidden_code_bits else "known",
         "rows": len(X),
         "features": X.shape[1],
         "trees": estimator.ensemble_.n_trees,
@@ -70,8 +73,8 @@ def _peak_memory_bytes(n_jobs: int | None) -> int:
 
 
 HEADER = (
-    *("model", "data", "rows", "compile s", "keygen s", "encrypt s", "evaluate s", "decrypt s", "ms/row", "clear s"),
-    *("exact rows", "equal labels", "max error", "keys", "upload", "download", "peak RSS"),
+    *("model", "data", "engine", "thresholds", "rows", "compile s", "keygen s", "encrypt s", "evaluate s", "decrypt s"),
+    *("ms/row", "clear s", "exact rows", "equal labels", "max error", "keys", "upload", "download", "peak RSS"),
 )
 
 
@@ -81,6 +84,8 @@ def cells(result: dict[str, Any]) -> list[str]:
     return [
         result["model"],
         result["data"],
+        result["engine"],
+        result["thresholds"],
         f"{rows:,}",
         *(seconds(result[f"{phase}_seconds"]) for phase in ("compile", "keygen", "encrypt", "evaluate", "decrypt")),
         f"{1e3 * result['total_seconds'] / rows:.3g}",

@@ -34,12 +34,13 @@ clf.fit(X_train, y_train)
 #
 # Compilation turns the trees into an arithmetic circuit and chooses encryption
 # parameters for it. It makes no keys and no secrets: the model owner can do it
-# alone. ``program_.describe()`` says what came out.
+# alone. ``program_.describe()`` says what came out: a program holds two
+# engines, of which each request takes the faster one for its number of rows.
 
 clf.compile()
 facts = clf.program_.describe()
 names = ["scheme", "security_bits", "poly_modulus_degree", "depth"]
-for name in [*names, "rows_per_batch", "evaluation_key_bytes"]:
+for name in [*names, "rows_per_batch", "evaluation_key_bytes", "choice"]:
     print(f"{name:>20}: {facts[name]}")
 
 # %%
@@ -88,6 +89,6 @@ plt.show()
 # %%
 # Encryption took nothing from the predictions. It took time, and little of it
 # per row if rows are sent together: a ciphertext has room for
-# ``rows_per_batch`` rows, and the server's time for one row or for a whole
-# batch is about the same. See :doc:`/user_guide/trees` for the estimators and
-# :doc:`/user_guide/performance` for what costs how much.
+# ``rows_per_batch`` rows, and the server's time for a hundred of them or for a
+# whole batch is about the same. See :doc:`/user_guide/trees` for the
+# estimators and :doc:`/user_guide/performance` for what costs how much.

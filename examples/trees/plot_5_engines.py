@@ -1,17 +1,19 @@
 """
-Engines: clear, ckks, tfhe
-==========================
+Engines: auto, bfv, ckks, tfhe, clear
+=====================================
 
-One small model on three engines. Each returns exactly the integers of its
+One small model on five engines. Each returns exactly the integers of its
 quantized model; latency, throughput and sizes differ by orders of magnitude.
 """
 
 # %%
-# The same trees, three times
-# ---------------------------
+# The same trees, five times
+# --------------------------
 #
-# - ``"ckks"``, the default, computes on thousands of rows at once
-#   (:doc:`/engines/ckks`).
+# - ``"bfv"`` computes one row or a few, leaves in its slots
+#   (:doc:`/engines/bfv`).
+# - ``"ckks"`` computes on thousands of rows at once (:doc:`/engines/ckks`).
+# - ``"auto"``, the default, holds both, and each request takes the faster one.
 # - ``"tfhe"`` looks up tables by programmable bootstrapping, a row at a time
 #   (:doc:`/engines/tfhe`). It needs the extra ``tfhe``.
 # - ``"clear"`` runs the protocol without encryption, as a reference for tests.
@@ -30,7 +32,7 @@ X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 models = {}
-for name in ("clear", "ckks", "tfhe"):
+for name in ("auto", "bfv", "ckks", "tfhe", "clear"):
     clf = FHEGradientBoostingClassifier(
         n_estimators=10, max_depth=2, backend=name, random_state=0
     )
@@ -92,10 +94,12 @@ print(
 
 # %%
 # Against the number of rows: the server takes about as long for one row as for
-# thousands with ``ckks``, and the same time for every row with ``tfhe``.
+# thousands with ``ckks``, and the same time for every row with ``tfhe``. With
+# ``bfv`` a few rows share what one takes; ``auto`` follows the lower curve.
 
 many = (1, 10, 100, 1000, 4000)
-for name, row_counts in {"clear": many, "ckks": many, "tfhe": (1, 4)}.items():
+counts = {"auto": many, "bfv": (1, 10, 100), "ckks": many, "tfhe": (1, 4)}
+for name, row_counts in counts.items():
     fig, ax = plt.subplots(figsize=(5, 4), layout="constrained")
     display = CostDisplay.from_estimator(
         models[name], X_test, values=row_counts, ax=ax
@@ -110,7 +114,7 @@ plt.show()
 # sphinx_gallery_thumbnail_number = 2
 
 # %%
-# Take ``ckks`` unless you have a reason not to. Reasons for ``tfhe``: requests
-# and answers of a single row are small, and no approximate scheme is involved.
-# It pays with larger keys, and nothing is shared among rows.
+# Leave ``auto`` unless you have a reason not to. Reasons for ``tfhe``:
+# requests and answers of a single row are small, and no approximate scheme is
+# involved. It pays with larger keys, and nothing is shared among rows.
 # :doc:`/user_guide/engines` compares them in full.

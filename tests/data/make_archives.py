@@ -28,20 +28,21 @@ NAMED = pd.DataFrame(X, columns=["a", "b", "c", "d"])
 CONSTANT = np.column_stack([X[:, 2], np.ones(len(X))])
 FIRST = {"max_depth": 2, "random_state": 0}
 MODELS = {
-    "ckks": (FHEGradientBoostingClassifier(4, library="sklearn", **FIRST), X, Y == 2),
+    "ckks": (FHEGradientBoostingClassifier(4, library="sklearn", backend="ckks", **FIRST), X, Y == 2),
     "ckks_deep": (
-        FHERandomForestClassifier(5, max_depth=6, random_state=0),
+        FHERandomForestClassifier(5, max_depth=6, backend="ckks", random_state=0),
         NAMED,
         np.array(["x", "y", "z"])[Y],
     ),
     "ckks_hidden": (
-        FHEGradientBoostingRegressor(3, library="sklearn", quantizer=UniformQuantizer(4), **FIRST),
+        FHEGradientBoostingRegressor(3, library="sklearn", backend="ckks", quantizer=UniformQuantizer(4), **FIRST),
         X,
         X[:, 3],
     ),
-    "ckks_constant": (FHEDecisionTreeRegressor(**FIRST), X, CONSTANT),
+    "ckks_constant": (FHEDecisionTreeRegressor(backend="ckks", **FIRST), X, CONSTANT),
     "clear": (FHEDecisionTreeClassifier(backend="clear", quantizer="uniform", max_depth=3, random_state=0), X, Y),
     "clear_outliers": (FHEIsolationForest(5, max_samples=16, backend="clear", random_state=0), X, None),
+    "auto": (FHERandomForestClassifier(3, max_depth=3, random_state=0), X, Y),
     "bfv": (FHERandomForestClassifier(3, max_depth=4, backend="bfv", random_state=0), X, Y),
     "tfhe": (FHEDecisionTreeClassifier(backend="tfhe", **FIRST), X, Y),
 }

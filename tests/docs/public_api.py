@@ -19,6 +19,7 @@ MODULES = (
     "fhe_estimators.quantizers.linear",
     "fhe_estimators.ensembles",
     "fhe_estimators.backends",
+    "fhe_estimators.backends.auto",
     "fhe_estimators.backends.bfv",
     "fhe_estimators.backends.ckks",
     "fhe_estimators.backends.tfhe",
