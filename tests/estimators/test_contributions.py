@@ -144,7 +144,7 @@ def test_histogram_gradient_boosting_sums_to_its_score():
     assert counts[0] == len(X) and abs(found[:, :-1].mean()) < 1e-3 * np.ptp(y)  # training rows cancel out
 
 
-@pytest.mark.parametrize("backend", ["clear", "ckks", "bfv"])
+@pytest.mark.parametrize("backend", ["clear", "ckks", "bfv", "auto"])
 def test_all_modes_agree(backend):
     pytest.importorskip("xgboost")
     X, y = IRIS
