@@ -18,9 +18,12 @@ _KEYS_ARE_KEPT = "the first encrypted prediction makes keys, and they are kept f
 
 #: Checks that cannot pass, by class, with the reason.
 EXPECTED_FAILURES = {
-    "FHERandomForestClassifier": {"check_sample_weight_equivalence_on_dense_data": _WEIGHTED_BOOTSTRAP},
-    "FHERandomForestRegressor": {"check_sample_weight_equivalence_on_dense_data": _WEIGHTED_BOOTSTRAP},
-    "FHEIsolationForest": {"check_sample_weight_equivalence_on_dense_data": _WEIGHTED_SUBSAMPLE},
+    name: {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in ("dense", "sparse")}
+    for name, reason in (
+        ("FHERandomForestClassifier", _WEIGHTED_BOOTSTRAP),
+        ("FHERandomForestRegressor", _WEIGHTED_BOOTSTRAP),
+        ("FHEIsolationForest", _WEIGHTED_SUBSAMPLE),
+    )
 }
 
 #: Small models: the checks fit and predict some hundred times.
@@ -43,7 +46,7 @@ ENCRYPTED = (
 
 if parse_version(xgboost.__version__) < parse_version("3"):
     EXPECTED_FAILURES["FHEGradientBoostingClassifier"] = {
-        "check_sample_weight_equivalence_on_dense_data": _FLOAT32_SUMS
+        f"check_sample_weight_equivalence_on_{kind}_data": _FLOAT32_SUMS for kind in ("dense", "sparse")
     }
 
 

@@ -4,7 +4,7 @@ from ._boosters import as_estimator
 from ._contributions import contribution_ensemble
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
-from ._importers import ensemble_from_model
+from ._importers import absent_value, ensemble_from_model
 from .links import Link
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "MISSING",
     "Link",
     "TreeEnsemble",
+    "absent_value",
     "as_estimator",
     "contribution_ensemble",
     "decision_leaves",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..exceptions import UnsupportedModelError
 from ._ensemble import LEAF, TreeEnsemble
 
 
@@ -31,6 +32,8 @@ class SourceTree:
 
 def assemble(trees: Sequence[SourceTree], **properties: Any) -> TreeEnsemble:
     """Concatenate trees; ``properties`` are the remaining fields of `TreeEnsemble`."""
+    if not trees:
+        raise UnsupportedModelError("The model has no trees: train it with n_estimators of at least 1.")
     ordered = [_by_level(tree) for tree in trees]
     sizes = [len(tree.feature) for tree in ordered]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

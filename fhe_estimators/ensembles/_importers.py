@@ -22,6 +22,24 @@ _MODULES = {
 }
 
 
+def absent_value(model: Any) -> float:
+    """What entries that a sparse matrix does not store stand for in a model's ``predict``.
+
+    Parameters
+    ----------
+    model : estimator or Booster
+        Fitted or not.
+
+    Returns
+    -------
+    value : float
+        NaN for models of XGBoost, which reads absent entries as missing ones; 0 for all others.
+    """
+    source = model.booster if isinstance(model, BoosterEstimator) else model
+    from_xgboost = any(cls.__module__.partition(".")[0] == "xgboost" for cls in type(source).__mro__)
+    return float("nan") if from_xgboost else 0.0
+
+
 def ensemble_from_model(model: Any) -> TreeEnsemble:
     """Trees of a fitted scikit-learn, XGBoost or LightGBM model, in floats.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import abstractmethod
 from copy import copy
 from typing import Any, ClassVar
@@ -13,14 +14,23 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..backends import Backend, Client, Evaluator, Program, resolve_backend
-from ..ensembles import Link, TreeEnsemble, ensemble_from_model, scores_from_sums, sum_leaves
+from ..ensembles import Link, TreeEnsemble, absent_value, ensemble_from_model, scores_from_sums, sum_leaves
 from ..exceptions import DecryptionError, NotCompiledError, ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
-from ..utils import check_fhe_mode, get_tags, validate_data
+from ..utils import (
+    check_fhe_mode,
+    dense_rows,
+    get_tags,
+    sparse_checks,
+    validate_data,
+    without_sparse_columns,
+)
+from ._fit_params import training_arguments
+from ._forwarding import ForwardedAttributes
 
 
-class BaseFHEEstimator(BaseEstimator):
+class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
     """Base class of estimators that train in the clear and predict on encrypted rows.
 
     Attributes
@@ -53,7 +63,7 @@ class BaseFHEEstimator(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), default=None
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Checked against the fitted features if given. The tree engines need no calibration data.
 
         Returns
@@ -102,7 +112,13 @@ class BaseFHEEstimator(BaseEstimator):
         """
         self._require_program("save_client")
         quantizer = copy(self.quantizer_)
-        if hasattr(self, "feature_names_in_"):
+        if hasattr(self, "preprocessing_"):
+            warnings.warn(
+                "A client archive does not hold preprocessing, which may be any code. Give preprocessing_ to the data "
+                "owner by a way that both trust, and encrypt FHEClient.encrypt(preprocessing_.transform(X)).",
+                stacklevel=2,
+            )
+        elif hasattr(self, "feature_names_in_"):
             quantizer.feature_names_in_ = self.feature_names_in_
         ensemble = self.quantized_ensemble_
         model = ClientModel(
@@ -128,13 +144,18 @@ class BaseFHEEstimator(BaseEstimator):
         """Targets as the source library wants them."""
         return y
 
+    def _encode_more(self, model: Any, y: Any, labels: Any) -> Any:
+        """Targets of other rows than those of training, as the source library wants them."""
+        return labels
+
     def _validate_training_set(self, X: Any, y: Any, *, y_numeric: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Check shapes and types; missing and infinite values are left for the source library to judge."""
         multi_output = get_tags(self).target_tags.multi_output
         X, y = validate_data(
             self,
-            X,
+            without_sparse_columns(X),
             y,
+            accept_sparse=["csr", "csc"],
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
             multi_output=multi_output,
@@ -144,19 +165,39 @@ class BaseFHEEstimator(BaseEstimator):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _fit(self, X: np.ndarray, y: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict[str, Any] | None = None) -> None:
         """Train on validated rows; sets every fitted attribute that does not depend on the task."""
         backend, quantizer, model = self._resolve_backend(), resolve_quantizer(self.quantizer), self._make_estimator()
         weights = {} if sample_weight is None else {"sample_weight": _check_sample_weight(sample_weight, X)}
-        features = quantizer.fit(X).training_features(X) if quantizer.trains_on_bins else X
-        model.fit(features, self._encode_targets(model, y), **weights)
+        quantizer.absent_value_ = absent_value(model)
+        if quantizer.trains_on_bins:
+            quantizer.fit(X)
+
+        def features_of(rows: Any) -> Any:
+            if quantizer.trains_on_bins:
+                return quantizer.training_features(rows)
+            return rows if get_tags(model).input_tags.sparse else dense_rows(rows, quantizer.absent_value_)
+
+        def rows_of(rows: Any) -> Any:
+            rows = without_sparse_columns(rows)
+            return features_of(validate_data(self, rows, reset=False, **self._training_checks()))
+
+        targets = self._encode_targets(model, y)
+        others = training_arguments(fit_params or {}, rows_of, lambda labels: self._encode_more(model, y, labels))
+        model.fit(features_of(X), targets, **weights, **others)
         self._adopt(model, quantizer, backend)
+
+    @staticmethod
+    def _training_checks() -> dict[str, Any]:
+        return {"dtype": [np.float64, np.float32], "ensure_all_finite": False, "accept_sparse": ["csr", "csc"]}
 
     def _adopt(self, model: Any, quantizer: FeatureQuantizer, backend: Backend) -> None:
         """Take over a trained model."""
         ensemble = ensemble_from_model(model)
         self._check_model(model, ensemble)
         self._discard_program()
+        self.__dict__.pop("preprocessing_", None)  # of a pipeline that was imported before
+        quantizer.absent_value_ = absent_value(model)
         if not quantizer.trains_on_bins:
             quantizer.set_params(ensemble=ensemble).fit()
         self.estimator_, self.ensemble_, self.quantizer_, self.backend_ = model, ensemble, quantizer, backend
@@ -182,7 +223,11 @@ class BaseFHEEstimator(BaseEstimator):
 
     def _validate_rows(self, X: Any) -> np.ndarray:
         """Rows to predict, accepted or refused as the source library does."""
-        return validate_data(self, X, reset=False, **self._row_checks())
+        if hasattr(self, "preprocessing_"):
+            X = self.preprocessing_.transform(X)  # checks names and number of the columns that it takes
+            return validate_data(self.quantizer_, X, reset=False, **sparse_checks(X, self._row_checks()))
+        X = without_sparse_columns(X)
+        return validate_data(self, X, reset=False, **sparse_checks(X, self._row_checks()))
 
     def _row_checks(self) -> dict[str, Any]:
         """``dtype`` and ``ensure_all_finite`` for scikit-learn's validation of rows."""
@@ -210,7 +255,7 @@ class BaseFHEEstimator(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples, with the columns that `fit` saw.
 
         Returns
@@ -226,7 +271,7 @@ class BaseFHEEstimator(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples, with the columns that `fit` saw.
 
         Returns
@@ -237,7 +282,12 @@ class BaseFHEEstimator(BaseEstimator):
         check_is_fitted(self, "quantized_ensemble_")
         if self.quantizer_.trains_on_bins:
             return self.quantizer_.training_features(self._validate_rows(X))
-        return X if hasattr(self.estimator_, "feature_names_in_") else self._validate_rows(X)
+        if hasattr(self.estimator_, "feature_names_in_"):
+            return self.preprocessing_.transform(X) if hasattr(self, "preprocessing_") else X
+        rows = self._validate_rows(X)
+        if get_tags(self.estimator_).input_tags.sparse:
+            return rows
+        return dense_rows(rows, self.quantizer_.absent_value_)
 
     def sum_leaves(self, codes: np.ndarray, fhe: str = "disable") -> np.ndarray:
         """Sums of the integer leaves that samples reach.
@@ -298,6 +348,7 @@ class BaseFHEEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         source = get_tags(self._make_estimator())
         tags.input_tags.allow_nan = source.input_tags.allow_nan
+        tags.input_tags.sparse = True
         tags.target_tags.multi_output = source.target_tags.multi_output
         return tags
 

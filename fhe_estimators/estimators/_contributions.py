@@ -104,7 +104,7 @@ class FHEContributions(BaseFHEEstimator):
 
     def __getattr__(self, name: str) -> Any:
         # Engine, device and names of features are those of the estimator.
-        if name in ("backend", "device", "n_jobs", "verbose", "feature_names_in_", "n_features_in_"):
+        if name in ("backend", "device", "n_jobs", "verbose", "feature_names_in_", "n_features_in_", "preprocessing_"):
             return getattr(self.estimator, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

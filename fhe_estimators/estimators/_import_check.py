@@ -6,11 +6,13 @@ import warnings
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from ..ensembles import TreeEnsemble, evaluate
+from ..ensembles import TreeEnsemble, absent_value, evaluate
 from ..exceptions import UnsupportedModelError
+from ..utils import dense_rows, get_tags, without_sparse_columns
 
 #: Samples that are made from thresholds, and those that are taken from the user's.
 _N_SAMPLES = 256
@@ -39,6 +41,7 @@ def check_import(model: Any, ensemble: TreeEnsemble, X: Any = None) -> None:
         return  # Concrete ML rounds leaves to a few bits; they are taken over before that
     _compare(model, ensemble, samples_around_thresholds(ensemble), "a sample made from its thresholds")
     if X is not None:
+        X = X.tocsr() if sparse.issparse(X) else without_sparse_columns(X)
         _compare(model, ensemble, _safe_indexing(X, np.arange(min(_N_SAMPLES, _num_samples(X)))), "X")
 
 
@@ -74,7 +77,11 @@ def samples_around_thresholds(ensemble: TreeEnsemble, n_samples: int = _N_SAMPLE
 
 
 def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> None:
-    ours, theirs = _predictions_of_trees(ensemble, samples), _predictions_of_model(model, samples, ensemble)
+    absent = absent_value(model)
+    ours = _predictions_of_trees(ensemble, samples, absent)
+    if not get_tags(model).input_tags.sparse:
+        samples = dense_rows(samples, absent)
+    theirs = _predictions_of_model(model, samples, ensemble)
     if ours.shape != theirs.shape:
         raise UnsupportedModelError(
             f"{type(model).__name__} predicts arrays of shape {theirs.shape}, its trees of shape {ours.shape}: it "
@@ -92,8 +99,8 @@ def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> N
         )
 
 
-def _predictions_of_trees(ensemble: TreeEnsemble, samples: Any) -> np.ndarray:
-    values = np.asarray(samples, dtype=np.float64)
+def _predictions_of_trees(ensemble: TreeEnsemble, samples: Any, absent: float) -> np.ndarray:
+    values = np.asarray(dense_rows(samples, absent), dtype=np.float64)
     link = ensemble.link
     scores = evaluate(ensemble, values)
     return _columns(link.apply(scores))

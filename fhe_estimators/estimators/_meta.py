@@ -6,22 +6,22 @@ from typing import Any, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..backends import Backend
 from ..ensembles import as_estimator
 from ..ensembles.links import ClassificationLink
-from ..quantizers import FeatureQuantizer, resolve_quantizer
-from ..utils import validate_data
-from ._base import BaseFHEEstimator
-from ._import_check import check_import
+from ..quantizers import FeatureQuantizer
 from ._mixins import FHEClassifierMixin, FHERegressorMixin
+from ._taking_over import TakesOverModels
+from ._unwrapping import final_model, refuse_meta_estimators
 
 #: Depth of the tree that is trained when no estimator is given: depth costs under encryption.
 _DEFAULT_MAX_DEPTH = 5
 
 
-class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
+class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
     """Parameters and training of both meta-estimators."""
 
     def __init__(
@@ -50,11 +50,12 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
         Parameters
         ----------
         fitted_model : estimator or Booster
-            A fitted tree model of scikit-learn, XGBoost or LightGBM, or a booster of the latter two, such as
-            ``xgboost.Booster(model_file=...)``. It is kept, not copied.
-        X : array-like of shape (n_samples, n_features), default=None
+            A fitted tree model of scikit-learn, XGBoost or LightGBM, a booster of the latter two, such as
+            ``xgboost.Booster(model_file=...)``, or a fitted pipeline or search that ends in such a model: the earlier
+            steps become `preprocessing_`, which runs on the client, in the clear. It is kept, not copied.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Rows like those of the training set: gives feature names to a model that has none
-            (a DataFrame) and is checked against the model.
+            (a DataFrame) and is checked against the model. Of a pipeline, rows as it takes them.
         **params
             Parameters of the constructor other than `estimator`.
 
@@ -63,32 +64,19 @@ class _WrappingEstimator(MetaEstimatorMixin, BaseFHEEstimator):
         estimator : FHEClassifier or FHERegressor
             Fitted: ready to `compile`.
         """
-        fitted_model = as_estimator(fitted_model)
-        self = cls(fitted_model, **params)
-        quantizer = resolve_quantizer(self.quantizer)
-        if quantizer.trains_on_bins:
-            raise ValueError(
-                f"quantizer={self.quantizer!r} trains the model on its bins, which cannot be done to a trained model. "
-                f'Use quantizer="threshold", or {cls.__name__}(estimator, quantizer=...).fit(X, y).'
-            )
-        self._adopt(fitted_model, quantizer, self._resolve_backend())
-        self._take_over_names(fitted_model, X)
-        check_import(fitted_model, self.ensemble_, X)
+        model, preprocessing = final_model(fitted_model)
+        self = cls(as_estimator(model), **params)
+        self._take_over(self.estimator, preprocessing, X)
         return self
-
-    def _take_over_names(self, fitted_model: Any, X: Any) -> None:
-        """Names of features and classes, and their number."""
-        if X is not None:
-            validate_data(self, X, ensure_all_finite=False)
-        names = getattr(fitted_model, "feature_names_in_", None)
-        if names is not None:
-            self.feature_names_in_ = names
-        self.n_features_in_ = self.ensemble_.n_features
-        if X is not None:
-            self._validate_rows(X)
 
     def _make_estimator(self) -> Any:
         estimator = self._default_estimator() if self.estimator is None else clone(self.estimator)
+        if isinstance(estimator, Pipeline):
+            raise ValueError(
+                f"estimator is a pipeline: put {type(self).__name__} into the pipeline as its last step, or train the "
+                f"pipeline and pass it to {type(self).__name__}.from_fitted."
+            )
+        refuse_meta_estimators(estimator)
         if self.random_state is not None and "random_state" in estimator.get_params():
             estimator.set_params(random_state=self.random_state)
         return estimator

@@ -15,6 +15,7 @@ from ..ensembles import TreeEnsemble
 from ..ensembles.links import AverageProbabilityLink, AverageRemainderLink, ClassificationLink
 from ..utils import get_tags
 from ._contributions import ContributionsMixin
+from ._wrong_models import wrong_kind
 
 
 def _has_one_output(estimator: FHEClassifierMixin) -> bool:
@@ -32,17 +33,20 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 
     classes_: np.ndarray | list[np.ndarray]
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FHEClassifierMixin:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any) -> FHEClassifierMixin:
         """Train in the clear and quantize; an earlier compilation is discarded.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             NaN is accepted where the source model accepts it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
+        **fit_params
+            Handed to ``fit`` of the source model: ``eval_set``, ``callbacks``, ... Rows and labels of evaluation sets
+            are prepared as `X` and `y` are.
 
         Returns
         -------
@@ -51,7 +55,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         """
         X, y = self._validate_training_set(X, y)
         check_classification_targets(y)
-        self._fit(X, y, sample_weight)
+        self._fit(X, y, sample_weight, fit_params)
         self.classes_ = np.unique(y) if y.ndim == 1 else [np.unique(column) for column in y.T]
         return self
 
@@ -60,7 +64,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
@@ -78,7 +82,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
@@ -95,7 +99,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
@@ -115,7 +119,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
@@ -133,7 +137,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         y : array-like of shape (n_samples,)
             True labels.
@@ -154,9 +158,18 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         from_xgboost = type(model).__module__.partition(".")[0] == "xgboost"
         return np.unique(y, return_inverse=True)[1] if from_xgboost and y.ndim == 1 else y
 
+    def _encode_more(self, model: Any, y: np.ndarray, labels: Any) -> Any:
+        if self._encode_targets(model, y) is y:
+            return labels
+        classes, labels = np.unique(y), np.asarray(labels)
+        unknown = np.setdiff1d(labels, classes)
+        if len(unknown):
+            raise ValueError(f"An evaluation set holds labels that y does not: {unknown.tolist()}.")
+        return np.searchsorted(classes, labels)
+
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
         if not ensemble.link.is_classifier:
-            raise ValueError(f"{type(self).__name__} needs a classifier, got {type(model).__name__}.")
+            raise ValueError(wrong_kind(type(self).__name__, "classifier", model, ensemble))
         averages = isinstance(ensemble.link, (AverageProbabilityLink, AverageRemainderLink))
         if not averages and len(getattr(model, "classes_", (0, 1))) < 2:
             raise ValueError("The training labels hold one class only: boosted trees need at least two classes.")
@@ -173,17 +186,20 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
 class FHERegressorMixin(RegressorMixin, ContributionsMixin):
     """Fit and predict of every regressor."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FHERegressorMixin:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any) -> FHERegressorMixin:
         """Train in the clear and quantize; an earlier compilation is discarded.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             NaN is accepted where the source model accepts it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; None: equal.
+        **fit_params
+            Handed to ``fit`` of the source model: ``eval_set``, ``callbacks``, ... Rows and labels of evaluation sets
+            are prepared as `X` and `y` are.
 
         Returns
         -------
@@ -191,7 +207,7 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
             Fitted; not compiled.
         """
         X, y = self._validate_training_set(X, y, y_numeric=True)
-        self._fit(X, y, sample_weight)
+        self._fit(X, y, sample_weight, fit_params)
         return self
 
     def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
@@ -199,7 +215,7 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
@@ -217,7 +233,7 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True targets.
@@ -235,4 +251,4 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
 
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
         if ensemble.link.is_classifier or ensemble.link.is_outlier_detector:
-            raise ValueError(f"{type(self).__name__} needs a regressor, got {type(model).__name__}.")
+            raise ValueError(wrong_kind(type(self).__name__, "regressor", model, ensemble))

@@ -11,11 +11,14 @@ from sklearn.ensemble import IsolationForest
 
 from ..ensembles import TreeEnsemble, scores_from_sums, sum_leaves
 from ..ensembles.links import IsolationLink
-from ..utils import validate_data
+from ..utils import validate_data, without_sparse_columns
 from ._base import SourceParameters
+from ._taking_over import TakesOverModels
+from ._unwrapping import final_model
+from ._wrong_models import wrong_kind
 
 
-class FHEIsolationForest(OutlierMixin, SourceParameters):
+class FHEIsolationForest(OutlierMixin, SourceParameters, TakesOverModels):
     """Isolation forest that scores encrypted rows.
 
     Parameters
@@ -79,7 +82,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows.
         y : None, default=None
             Ignored; there for scikit-learn's conventions.
@@ -91,7 +94,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         self : estimator
             Fitted; not compiled.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        X = validate_data(self, without_sparse_columns(X), **self._training_checks())
         self._fit(X, None, sample_weight)
         self.offset_ = self.estimator_.offset_
         if self.contamination != "auto":
@@ -102,12 +105,44 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
             self._quantize()
         return self
 
+    @classmethod
+    def from_fitted(cls, fitted_model: Any, X: Any = None, **params: Any) -> FHEIsolationForest:
+        """Take over an isolation forest that is already trained.
+
+        Parameters
+        ----------
+        fitted_model : IsolationForest
+            Fitted, or a fitted pipeline that ends in one: the earlier steps become `preprocessing_`, which runs on the
+            client, in the clear. It is kept, not copied, and so is its border between inliers and outliers.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Rows that are checked against the model; a DataFrame gives names to features that have none.
+        **params
+            Parameters of the constructor other than those of the forest.
+
+        Returns
+        -------
+        estimator : FHEIsolationForest
+            Fitted: ready to `compile`.
+        """
+        model, preprocessing = final_model(fitted_model)
+        of_forest: dict[str, Any] = {}
+        if isinstance(model, IsolationForest):
+            own = set(cls._get_param_names())
+            of_forest = {name: value for name, value in model.get_params().items() if name in own}
+        fixed = sorted(set(params) & set(of_forest) - {"n_jobs", "random_state", "verbose"})
+        if fixed:
+            raise ValueError(f"{fixed} cannot be set here: they are parameters of the trained forest.")
+        self = cls(**{**of_forest, **params})
+        self._take_over(model, preprocessing, X)
+        self.offset_ = self.estimator_.offset_
+        return self
+
     def score_samples(self, X: Any, fhe: str = "disable") -> np.ndarray:
         """Normality of rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
@@ -124,7 +159,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
@@ -141,7 +176,7 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
@@ -159,4 +194,5 @@ class FHEIsolationForest(OutlierMixin, SourceParameters):
         return replace(cast(IsolationLink, self._link), offset=0.0).decision(scores)
 
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
-        """Only ever its own `IsolationForest`."""
+        if not ensemble.link.is_outlier_detector:
+            raise ValueError(wrong_kind(type(self).__name__, "isolation forest", model, ensemble))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from scipy.stats import kendalltau
 from sklearn.base import is_classifier, is_outlier_detector
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import _num_samples
 
 from ..ensembles import sum_leaves
 from ..utils import check_fhe_mode, import_optional
@@ -131,7 +133,7 @@ def compare_with_cleartext(
     estimator : estimator
         A compiled estimator of this library, or a pipeline or search that ends in one. With quantizers that train on
         bins, the float model is the one that was trained on these bins.
-    X : array-like of shape (n_samples, n_features)
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to predict, as the estimator's ``predict`` takes them.
     y : array-like of shape (n_samples,), default=None
         Targets; without them there are no metrics.
@@ -202,7 +204,7 @@ def compare_with_cleartext(
 
 
 def _drawn(X: Any, y: Any, n_rows: int | None, random: np.random.RandomState) -> tuple[Any, Any]:
-    available = len(X) if hasattr(X, "__len__") else X.shape[0]
+    available = _num_samples(X)
     if y is not None and len(y) != available:
         raise ValueError(f"X has {available} rows and y {len(y)}.")
     if n_rows is None or n_rows >= available:
@@ -210,7 +212,8 @@ def _drawn(X: Any, y: Any, n_rows: int | None, random: np.random.RandomState) ->
     if n_rows < 1:
         raise ValueError(f"n_rows={n_rows!r} must be at least 1.")
     chosen = np.sort(random.choice(available, n_rows, replace=False))
-    return _safe_indexing(X, chosen), None if y is None else _safe_indexing(y, chosen)
+    rows = X.tocsr() if sparse.issparse(X) else X
+    return _safe_indexing(rows, chosen), None if y is None else _safe_indexing(y, chosen)
 
 
 def _encrypted_sums(

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..ensembles import MISSING, TreeEnsemble
-from ..utils import validate_data
+from ..utils import dense_blocks, dense_columns, validate_data, without_sparse_columns
 
 
 class FeatureQuantizer(TransformerMixin, BaseEstimator):
@@ -27,6 +27,8 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         Sorted, without repetitions.
     input_dtype_ : {"float32", "float64"}
         Rows are cast to this type before they are compared.
+    absent_value_ : float
+        What entries that a sparse matrix does not store stand for: 0, or NaN for models of XGBoost.
     """
 
     #: Name in the registry and in archives.
@@ -38,6 +40,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
     edges_: list[np.ndarray]
     input_dtype_: str
+    absent_value_: float | None = 0.0
 
     @property
     def hidden_code_bits(self) -> int | None:
@@ -81,8 +84,8 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; NaN is allowed.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows; NaN is allowed. Sparse ones are made dense a block at a time.
 
         Returns
         -------
@@ -90,13 +93,22 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
             Numbers of edges below the values; `MISSING` for NaN.
         """
         check_is_fitted(self, "edges_")
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        with np.errstate(over="ignore"):
-            X = X.astype(self.input_dtype_, copy=False)
+        X = validate_data(
+            self,
+            without_sparse_columns(X),
+            reset=False,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            accept_sparse="csr",
+        )
         codes = np.empty(X.shape, dtype=np.int32)
-        for j, edges in enumerate(self.edges_):
-            codes[:, j] = np.searchsorted(edges, X[:, j], side="left")
-        codes[np.isnan(X)] = MISSING
+        for rows, block in dense_blocks(X, self.absent_value_):
+            with np.errstate(over="ignore"):
+                block = block.astype(self.input_dtype_, copy=False)
+            of_block = codes[rows]
+            for j, edges in enumerate(self.edges_):
+                of_block[:, j] = np.searchsorted(edges, block[:, j], side="left")
+            of_block[np.isnan(block)] = MISSING
         return codes
 
     def training_features(self, X: Any) -> np.ndarray:
@@ -104,7 +116,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; NaN is allowed.
 
         Returns
@@ -153,6 +165,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
 
 
@@ -184,7 +197,7 @@ class DataQuantizer(FeatureQuantizer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; NaN is allowed.
         y : None, default=None
             Ignored.
@@ -196,9 +209,11 @@ class DataQuantizer(FeatureQuantizer):
         """
         if not isinstance(self.n_bits, (int, np.integer)) or not 1 <= self.n_bits <= 16:
             raise ValueError(f"n_bits must be an integer from 1 to 16, got {self.n_bits!r}.")
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        X = validate_data(
+            self, without_sparse_columns(X), dtype=np.float64, ensure_all_finite="allow-nan", accept_sparse="csc"
+        )
         self.input_dtype_ = "float64"
-        self.edges_ = [self._edges(column[~np.isnan(column)]) for column in X.T]
+        self.edges_ = [self._edges(column[~np.isnan(column)]) for column in dense_columns(X, self.absent_value_)]
         return self
 
     def quantize_thresholds(self, ensemble: TreeEnsemble) -> TreeEnsemble:

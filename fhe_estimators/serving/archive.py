@@ -19,6 +19,8 @@ from ._container import read_archive, write_archive
 T = TypeVar("T")
 #: Of a label, so that a type in an archive does not ask for all memory.
 _MAX_LABEL_BYTES = 1 << 16
+#: What absent entries of sparse rows stand for, by the setting in archives; earlier versions did not write it.
+_ABSENT_VALUES: dict[bool | None, float | None] = {True: np.nan, False: 0.0, None: None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,11 @@ def save_client_archive(path: str | os.PathLike, model: ClientModel) -> None:
         "backend": model.spec.backend,
         "program_id": model.spec.program_id,
         "spec": model.spec.metadata,
-        "quantizer": {"name": model.quantizer.name, "input_dtype": model.quantizer.input_dtype_},
+        "quantizer": {
+            "name": model.quantizer.name,
+            "input_dtype": model.quantizer.input_dtype_,
+            "absent_is_missing": _absent_is_missing(model.quantizer),
+        },
         "feature_names": None if names is None else [str(name) for name in names],
         "link": model.link.to_dict(),
         "row_checks": model.row_checks,
@@ -112,6 +118,7 @@ def load_client_archive(path: str | os.PathLike) -> ClientModel:
         resolve_backend(settings["backend"])  # an unknown engine is noticed here
         quantizer = resolve_quantizer(settings["quantizer"]["name"])
         quantizer.set_arrays(_with_prefix(arrays, "quantizer."), settings["quantizer"]["input_dtype"])
+        quantizer.absent_value_ = _ABSENT_VALUES[settings["quantizer"].get("absent_is_missing")]
         if settings["feature_names"] is not None:
             quantizer.feature_names_in_ = np.array(settings["feature_names"], dtype=object)
         spec = ClientSpec(settings["backend"], settings["program_id"], settings["spec"], _with_prefix(arrays, "spec."))
@@ -139,6 +146,10 @@ def _restored(path: str | os.PathLike, restore: Callable[[], T]) -> T:
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _absent_is_missing(quantizer: FeatureQuantizer) -> bool | None:
+    return None if quantizer.absent_value_ is None else bool(np.isnan(quantizer.absent_value_))
 
 
 def _classes_to_json(classes: np.ndarray | list[np.ndarray] | None) -> Any:

@@ -7,6 +7,7 @@ from ._optional import import_optional, optional_module
 from ._progress import StepProgress, progress_bar
 from ._signals import keep_signal_handlers
 from ._sklearn import get_tags, validate_data
+from ._sparse import dense_blocks, dense_columns, dense_rows, sparse_checks, without_sparse_columns
 
 __all__ = [
     "FHE_MODES",
@@ -14,6 +15,9 @@ __all__ = [
     "StepProgress",
     "check_fhe_mode",
     "check_memory",
+    "dense_blocks",
+    "dense_columns",
+    "dense_rows",
     "deprecated",
     "get_tags",
     "import_optional",
@@ -24,6 +28,8 @@ __all__ = [
     "progress_bar",
     "readable_bytes",
     "renamed_parameter",
+    "sparse_checks",
     "validate_data",
     "warn_of_memory",
+    "without_sparse_columns",
 ]

@@ -14,7 +14,7 @@ except ImportError:  # scikit-learn < 1.6
         """Tags of an estimator, those that this library asks for."""
         tags = estimator._get_tags()
         return SimpleNamespace(
-            input_tags=SimpleNamespace(allow_nan=tags["allow_nan"]),
+            input_tags=SimpleNamespace(allow_nan=tags["allow_nan"], sparse="sparse" in tags["X_types"]),
             target_tags=SimpleNamespace(multi_output=tags["multioutput"]),
         )
 

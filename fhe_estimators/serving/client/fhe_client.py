@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 
 from ...backends import resolve_backend
 from ...ensembles.links import ClassificationLink
+from ...utils import sparse_checks, without_sparse_columns
 from ..archive import ClientModel, load_client_archive
 from .key_file import read_key_file, write_key_file
 
@@ -172,7 +173,7 @@ class FHEClient:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows as for the estimator's ``predict``: the same columns, NaN where the model accepts it.
         backend : str, default=None
             The engine to encrypt for, of a model that was compiled with ``backend="auto"``. None: the fastest one for
@@ -197,7 +198,7 @@ class FHEClient:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows as for the estimator's ``predict``.
 
         Returns
@@ -205,8 +206,9 @@ class FHEClient:
         codes : ndarray of shape (n_samples, n_features), int32
             For `encrypt_codes`.
         """
+        X = without_sparse_columns(X)
         codes = self._model.quantizer.transform(X)  # checks the names and the number of columns
-        check_array(X, **self._model.row_checks)
+        check_array(X, **sparse_checks(X, self._model.row_checks))
         return codes
 
     def encrypt_codes(self, codes: np.ndarray, *, backend: str | None = None) -> bytes:

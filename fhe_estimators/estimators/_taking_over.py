@@ -1,0 +1,52 @@
+"""Taking over models that are trained already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ensembles import as_estimator
+from ..quantizers import resolve_quantizer
+from ..utils import validate_data, without_sparse_columns
+from ._base import BaseFHEEstimator
+from ._import_check import check_import
+
+
+class TakesOverModels(BaseFHEEstimator):
+    """Mixin of estimators with a ``from_fitted``."""
+
+    def _take_over(self, model: Any, preprocessing: Any, X: Any) -> None:
+        """Become the estimator of a fitted model, and of what comes before it; both from `final_model`."""
+        model = as_estimator(model)
+        quantizer = resolve_quantizer(self.quantizer)
+        if quantizer.trains_on_bins:
+            raise ValueError(
+                f"quantizer={self.quantizer!r} trains the model on its bins, which cannot be done to a trained model. "
+                f'Use quantizer="threshold", or {type(self).__name__}(..., quantizer=...).fit.'
+            )
+        self._adopt(model, quantizer, self._resolve_backend())
+        self._take_over_names(model, X if preprocessing is None else None)
+        if preprocessing is not None:
+            self._take_over_preprocessing(preprocessing)
+            X = None if X is None else self._validate_rows(X)
+        check_import(model, self.ensemble_, X)
+
+    def _take_over_names(self, model: Any, X: Any) -> None:
+        """Names of features and classes, and their number."""
+        if X is not None:
+            validate_data(self, without_sparse_columns(X), ensure_all_finite=False, accept_sparse=True)
+        names = getattr(model, "feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = names
+        self.n_features_in_ = self.ensemble_.n_features
+        if X is not None:
+            self._validate_rows(X)
+
+    def _take_over_preprocessing(self, preprocessing: Any) -> None:
+        """Take the rows that go into a pipeline from now on; names of the last step's features go to the quantizer."""
+        if hasattr(self, "feature_names_in_"):
+            self.quantizer_.feature_names_in_ = self.feature_names_in_
+            del self.feature_names_in_
+        self.preprocessing_ = preprocessing
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(preprocessing, name):
+                setattr(self, name, getattr(preprocessing, name))
