@@ -52,21 +52,20 @@ class Service:
         self.process.wait()
 
 
-class Asker(threading.Thread):
+class Asker:
     """One client: sends its request again and again, and notes the seconds of each answer."""
 
     def __init__(self, service, archive, row, label):
-        super().__init__()
         client = FHEClient.load(archive)
         self.http = httpx.Client(base_url=service.url, timeout=120, trust_env=False)
         keys_id = self.http.post("/v1/models/model/keys", content=client.generate_keys()).raise_for_status().json()
         self.url, self.request = f"/v1/models/model/predict?keys={keys_id['keys_id']}", client.encrypt(row)
         response = self.http.post(self.url, content=self.request).raise_for_status()
         np.testing.assert_array_equal(client.decrypt_predict(response.content, self.request), label)
-        self.seconds, self.refused, self.end = [], 0, 0.0
 
-    def run(self):
-        while (start := time.perf_counter()) < self.end:
+    def run(self, end):
+        self.seconds, self.refused = [], 0
+        while (start := time.perf_counter()) < end:
             status = self.http.post(self.url, content=self.request).status_code
             if status == 200:
                 self.seconds.append(time.perf_counter() - start)
@@ -87,16 +86,13 @@ def in_process(archives, row, seconds):
     return found
 
 
-def measure(service, archives, rows, labels, n_clients, seconds):
-    askers = [
-        Asker(service, archives / "model.client.fhe", rows[i : i + 1], labels[i : i + 1]) for i in range(n_clients)
-    ]
+def measure(askers, seconds):
     end = time.perf_counter() + seconds
-    for asker in askers:
-        asker.end = end
-        asker.start()
-    for asker in askers:
-        asker.join()
+    threads = [threading.Thread(target=asker.run, args=(end,)) for asker in askers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return [s for asker in askers for s in asker.seconds], sum(asker.refused for asker in askers)
 
 
@@ -123,9 +119,10 @@ def main():
         alone = in_process(archives, X[:1], options.seconds)
         rows = [["in this process, one processor", *cells(alone, 1, sum(alone)), "0"]]
         with Service(archives / "model.server.fhe", "--processes", options.processes) as service:
-            labels = clf.predict(X)
+            archive, labels = archives / "model.client.fhe", clf.predict(X)
+            askers = [Asker(service, archive, X[i : i + 1], labels[i : i + 1]) for i in range(max(options.clients))]
             for n_clients in options.clients:
-                seconds, refused = measure(service, archives, X, labels, n_clients, options.seconds)
+                seconds, refused = measure(askers[:n_clients], options.seconds)
                 rows.append(["over HTTP", *cells(seconds, n_clients, options.seconds), str(refused)])
                 if n_clients == options.clients[0]:
                     added = 1e3 * (min(seconds) - min(alone))

@@ -4,11 +4,11 @@
 that are named for it. The lines are those that guard secrets and exactness.
 """
 
-from tests.mutants import exactness, files, lattices, schemes, sessions, workers
+from tests.mutants import exactness, files, lattices, schemes, services, sessions, workers
 from tests.mutants.mutant import PACKAGE, ROOT, Mutant
 
 MUTANTS: list[Mutant] = [
-    mutant for module in (lattices, schemes, sessions, files, workers, exactness) for mutant in module.MUTANTS
+    mutant for module in (lattices, schemes, sessions, files, workers, services, exactness) for mutant in module.MUTANTS
 ]
 
 __all__ = ["MUTANTS", "PACKAGE", "ROOT", "Mutant"]

@@ -1,0 +1,103 @@
+"""The scoring service and its client: tokens, limits, keys of each client, repeated requests."""
+
+from tests.mutants.mutant import of_file
+
+_REFUSALS = "serving/test_service.py::TestRefusals"
+_KEYS = "serving/test_remote_model.py::TestKeys"
+_POOL = "serving/test_pool.py"
+
+MUTANTS = [
+    *of_file(
+        "utils/http/server/tokens.py",
+        (
+            "service: every token is right",
+            'if scheme.lower() != "bearer" or found is None:',
+            'if scheme.lower() != "bearer":',
+            f"{_REFUSALS}::test_every_path_of_models_needs_a_token",
+        ),
+        (
+            "service: revoked clients",
+            "if mark != self._mark:",
+            "if mark is None:",
+            "serving/test_service.py::TestTokens",
+        ),
+    ),
+    *of_file(
+        "serving/server/key_store.py",
+        (
+            "service: keys of other clients",
+            "return self._folder / _name_of(client) / _name_of(program_id)",
+            "return self._folder / _name_of(program_id) / _name_of(program_id)",
+            f"{_REFUSALS}::test_keys_of_another_client_are_not_found",
+        ),
+        (
+            "service: keys without a bound",
+            "if total > self._client_bytes:",
+            "if total < 0:",
+            "serving/test_service.py::TestKeysOnDisk",
+        ),
+    ),
+    *of_file(
+        "serving/server/evaluation.py",
+        (
+            "service: rows without a bound",
+            "if n_rows is not None and n_rows > max_rows:",
+            "if n_rows is None:",
+            f"{_REFUSALS}::test_rows_and_bytes_are_bounded",
+        ),
+        (
+            "service: processes outlive it",
+            "threading.Thread(target=_end_with, args=(parent,), daemon=True).start()",
+            "pass",
+            "serving/test_remote_model.py::TestProcesses::test_no_process_is_left_of_a_server_that_was_killed",
+        ),
+    ),
+    *of_file(
+        "serving/server/processes.py",
+        (
+            "service: a queue without end",
+            "if not self._idle and n_waiting >= self.max_waiting:",
+            "if not self._idle and n_waiting < 0:",
+            f"{_POOL}::test_a_full_queue_says_when_to_come_again",
+        ),
+        (
+            "service: work of killed processes is lost",
+            "_MAX_DEATHS = 2",
+            "_MAX_DEATHS = 1",
+            f"{_POOL}::test_killed_processes_are_replaced_and_their_work_is_done_again",
+        ),
+    ),
+    *of_file(
+        "serving/client/session.py",
+        (
+            "remote model: the same keys after a refused decryption",
+            "client = FHEClient(self.model)\n                client.generate_keys()",
+            "client = refused.client\n                client.generate_keys()",
+            f"{_KEYS}::test_after_a_refused_decryption_they_are_fresh",
+        ),
+        (
+            "remote model: wrong servers are asked for ever",
+            "if refused > _MAX_REFUSED:",
+            "if refused > 10:",
+            f"{_KEYS}::test_a_server_that_is_always_wrong_is_given_up",
+        ),
+    ),
+    *of_file(
+        "serving/client/secrets.py",
+        (
+            "remote model: the token in pickles",
+            "return Secret, (None,)",
+            "return Secret, (self._value,)",
+            "serving/test_remote_model.py::TestEstimator::test_secrets_are_shown_by_nothing",
+        ),
+    ),
+    *of_file(
+        "serving/client/scores_file.py",
+        (
+            "predict: what a crash left is kept",
+            "self._file.truncate(n_bytes)\n        self._file.seek(n_bytes)",
+            "self._file.seek(0, 2)",
+            "serving/test_remote_model.py::TestCommand::test_runs_that_were_interrupted_go_on",
+        ),
+    ),
+]
