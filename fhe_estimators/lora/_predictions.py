@@ -14,7 +14,8 @@ from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION
 from .training.answers import answer_examples
 from .training.examples import Example, pieces
 from .training.inference import continuations, mean_loss, probabilities
-from .training.text import tokenize
+from .training.labels import labels_of_texts, with_token_labels
+from .training.tokenizing import Tokenization
 
 
 class PredictionMixin:
@@ -81,8 +82,9 @@ class PredictionMixin:
         """
         model = self._use(fhe)
         causal = self.task == CAUSAL_LM
-        kept = slice(-self.max_length, None) if causal else slice(self.max_length)
-        examples = [example.cut(kept) for example in self._tokenize(X)]
+        examples = self._tokenize(X, continues=causal)
+        if causal:
+            examples = [example.cut(slice(-self.max_length, None)) for example in examples]
         return probabilities(model, examples, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
 
     def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
@@ -93,7 +95,7 @@ class PredictionMixin:
         X : sequence of texts or of token ids
             Texts that were not trained on, to judge the model by.
         y : sequence of labels, default=None
-            True labels, for classification.
+            True labels, for classification; labels of tokens for language models, as in `fit`.
         fhe : {"disable", "simulate", "execute"}, default=None
             None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
 
@@ -105,8 +107,9 @@ class PredictionMixin:
         if self.task == SEQUENCE_CLASSIFICATION:
             if y is None:
                 raise ValueError("score needs y, the labels, for task='sequence-classification'.")
-            return float(np.mean(self.predict(X, fhe=fhe) == np.asarray(y)))
-        return -math.log(self.perplexity(X, fhe=fhe))
+            predicted = self.predict(X, fhe=fhe)
+            return float(np.mean(predicted == labels_of_texts(y, len(predicted))))
+        return -self._mean_loss(X, y, fhe)
 
     def perplexity(self, X: Any, fhe: str | None = None) -> float:
         """Exponential of the mean loss of a token of texts.
@@ -127,9 +130,7 @@ class PredictionMixin:
         """
         if self.task != CAUSAL_LM:
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
-        model = self._use(fhe)
-        examples = pieces(self._tokenize(X), self.max_length)
-        return math.exp(mean_loss(model, examples, self.pad_token_, self.batch_size))
+        return math.exp(self._mean_loss(X, None, fhe))
 
     def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
         """Continuations of prompts, greedily unless ``options`` say otherwise.
@@ -154,7 +155,7 @@ class PredictionMixin:
             raise ValueError("generate is defined for task='causal-lm' only.")
         model = self._use(fhe)
         settings = {"max_new_tokens": max_new_tokens, "pad_token_id": self.pad_token_, **options}
-        found = continuations(model, self._tokenize(prompts), device=self.device, **settings)
+        found = continuations(model, self._tokenize(prompts, continues=True), device=self.device, **settings)
         if self.tokenizer_ is None:
             return found
         return [self.tokenizer_.decode(ids, skip_special_tokens=True) for ids in found]
@@ -171,8 +172,15 @@ class PredictionMixin:
         self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
         return getattr(self, "model_", self.program_.model)
 
-    def _tokenize(self, X: Any) -> list[Example]:
-        if self.task == CAUSAL_LM:
+    def _mean_loss(self, X: Any, y: Any, fhe: str | None) -> float:
+        model = self._use(fhe)
+        examples = with_token_labels(self._tokenize(X), y, self.program_.vocabulary_size)
+        return mean_loss(model, pieces(examples, self.max_length), self.pad_token_, self.batch_size)
+
+    def _tokenize(self, X: Any, *, continues: bool = False, append_eos: bool = False) -> list[Example]:
+        """Examples of texts; ``continues`` for prompts, which have no end."""
+        causal = self.task == CAUSAL_LM
+        if causal and not continues:
             found = answer_examples(
                 X,
                 self.tokenizer_,
@@ -182,4 +190,11 @@ class PredictionMixin:
             )
             if found is not None:
                 return found
-        return tokenize(X, self.tokenizer_, self.program_.vocabulary_size)
+        tokenization = Tokenization(
+            self.tokenizer_,
+            self.program_.vocabulary_size,
+            self.pad_token_,
+            append_eos=append_eos and causal,
+            truncate=None if causal else self.max_length,
+        )
+        return tokenization.prompts(X) if continues else tokenization.examples(X)

@@ -10,17 +10,19 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from .model.loading import CAUSAL_LM
 from .training.evaluation import EvaluationPlan
-from .training.examples import Example
+from .training.examples import Example, predictable_pieces
+from .training.labels import encode_known_labels, encode_labels, labels_of_texts, with_token_labels
 from .training.loop import TrainingPlan
 from .training.optimization import OptimizationPlan
-from .training.text import encode_known_labels, encode_labels, predictable_pieces
 
 
 def training_plan(tuner: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> TrainingPlan:
     """Data and settings of a training; the tuner's ``classes_`` are set for classification."""
-    texts = tuner._tokenize(X)
+    texts = tuner._tokenize(X, append_eos=tuner.append_eos)
     labels = None
-    if tuner.task != CAUSAL_LM:
+    if tuner.task == CAUSAL_LM:
+        texts = with_token_labels(texts, y, tuner.program_.vocabulary_size)
+    else:
         tuner.classes_, labels = encode_labels(y, len(texts))
     weights = _weights(tuner, y, sample_weight, len(texts))
     examples, weights = _examples(tuner, texts, weights)
@@ -49,7 +51,7 @@ def training_plan(tuner: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any)
 def _examples(tuner: Any, texts: list[Example], weights: np.ndarray | None) -> tuple[list[Example], np.ndarray | None]:
     """Examples of at most ``max_length`` tokens, each with the weight of its text."""
     if tuner.task != CAUSAL_LM:
-        return [text.cut(slice(tuner.max_length)) for text in texts], weights
+        return texts, weights
     if weights is None:
         return predictable_pieces(texts, tuner.max_length), None
     found: list[Example] = []
@@ -77,7 +79,7 @@ def _weights(tuner: Any, y: Any, sample_weight: Any, n_texts: int) -> np.ndarray
     if tuner.task == CAUSAL_LM:
         raise ValueError("class_weight is for task='sequence-classification'; language models take sample_weight.")
     _check_class_weight(tuner.class_weight, tuner.classes_)
-    balanced = compute_sample_weight(tuner.class_weight, np.asarray(y))
+    balanced = compute_sample_weight(tuner.class_weight, labels_of_texts(y, n_texts))
     return balanced if weights is None else weights * balanced
 
 
@@ -103,7 +105,11 @@ def _evaluation_plan(tuner: Any, eval_set: Any) -> EvaluationPlan | None:
         return None
     X, y = _split_eval_set(eval_set, causal=tuner.task == CAUSAL_LM)
     texts = tuner._tokenize(X)
-    labels = None if tuner.task == CAUSAL_LM else encode_known_labels(y, len(texts), tuner.classes_)
+    labels = None
+    if tuner.task == CAUSAL_LM:
+        texts = with_token_labels(texts, y, tuner.program_.vocabulary_size)
+    else:
+        labels = encode_known_labels(y, len(texts), tuner.classes_)
     return EvaluationPlan(
         examples=_examples(tuner, texts, None)[0],
         labels=labels,

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
@@ -118,6 +119,9 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         For conversations: whether the loss is that of the assistant's messages only, as in trl.
     callbacks : list of transformers.TrainerCallback, default=None
         Told of the progress of training, with their ``control`` obeyed: stopping, evaluating, saving.
+    append_eos : bool, default=True
+        Plain texts that a language model is trained on end with the tokenizer's end-of-sequence token, so that
+        generation learns to stop. Measured texts, conversations and token ids are taken as they are.
 
     Attributes
     ----------
@@ -191,6 +195,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         completion_only_loss: bool | None = None,
         assistant_only_loss: bool = False,
         callbacks: Any = None,
+        append_eos: bool = True,
     ):
         self.model = model
         self.tokenizer = tokenizer
@@ -227,6 +232,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         self.completion_only_loss = completion_only_loss
         self.assistant_only_loss = assistant_only_loss
         self.callbacks = callbacks
+        self.append_eos = append_eos
 
     def compile(self, X: Any = None) -> HELoRAFineTuner:
         """Split the model, quantize the frozen weights, and register with the workers.
@@ -303,11 +309,14 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of texts, or of sequences of token ids
-            Texts longer than ``max_length`` tokens are cut into several for language models, and truncated for
-            classification.
+        X : sequence of texts, of pairs of texts, of conversations, or of sequences of token ids
+            Conversations are lists of messages, which the tokenizer's chat template renders; pairs are tuples. A table
+            (DataFrame, Dataset, dict, a tokenizer's output) is read from its column ``"input_ids"``, with its
+            ``"attention_mask"`` and ``"labels"``, ``"messages"`` or ``"text"``. Texts longer than ``max_length`` tokens
+            are cut into several for language models, and truncated for classification.
         y : sequence of labels, default=None
-            The label of each text, for classification.
+            The label of each text, for classification. For language models nothing, or for each text the token ids to
+            predict, of the same length, with -100 where nothing is to be learned.
         fhe : {"execute", "simulate", "disable"}, default="execute"
             Workers on ciphertexts; their noise without encryption; quantized weights in the clear.
         sample_weight : array-like of shape (n_texts,), default=None
@@ -394,6 +403,14 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         copied = type(self)(**{name: clone(value, safe=False) for name, value in self.get_params(deep=False).items()})
         copied._is_clone = True  # candidates and folds of a search must not share training states
         return copied
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        if self.task == SEQUENCE_CLASSIFICATION:
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+            tags.target_tags.required = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

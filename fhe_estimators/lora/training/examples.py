@@ -46,12 +46,23 @@ class Example:
 
 
 def pieces(examples: Sequence[Example], max_length: int) -> list[Example]:
-    """Examples cut into parts of at most ``max_length`` tokens, so that nothing of a long text is lost."""
+    """Examples cut into parts of at most ``max_length`` tokens, so that nothing of a long text is lost.
+
+    A last part of one token alone begins with the token before it, from which it is predicted.
+    """
     return [
-        example.cut(slice(start, start + max_length))
+        example.cut(slice(start - (start > 0 and start + 1 == len(example)), start + max_length))
         for example in examples
         for start in range(0, len(example), max_length)
     ]
+
+
+def predictable_pieces(examples: Sequence[Example], max_length: int) -> list[Example]:
+    """`pieces` in which there is a next token to predict; a ValueError if there are none."""
+    found = [piece for piece in pieces(examples, max_length) if piece.n_predictions]
+    if not found:
+        raise ValueError("X holds no text of two tokens or more: there is nothing to predict.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,8 @@ class Batch:
     token_types : tensor of int64, shape (n_examples, length), or None
     weights : tensor of float32, shape (n_examples,), or None
         How much each example counts; None for all the same.
+    pad : int
+        The token of the padding, with which no example ends.
     """
 
     input_ids: torch.Tensor
@@ -73,6 +86,7 @@ class Batch:
     labels: torch.Tensor | None = None
     token_types: torch.Tensor | None = None
     weights: torch.Tensor | None = None
+    pad: int = 0
 
     def inputs(self, device: torch.device | str) -> dict[str, torch.Tensor]:
         """What the model is given, without labels."""
@@ -101,6 +115,8 @@ def collate(
 ) -> Batch:
     """Pad examples into a batch; with ``causal``, the labels are those of tokens."""
     length = max(map(len, examples))
+    if not causal:
+        pad = _pad_for(examples, pad)
 
     def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
         return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows], dtype=torch.long)
@@ -119,7 +135,17 @@ def collate(
         targets,
         types,
         None if weights is None else torch.from_numpy(weights).float(),
+        pad,
     )
+
+
+def _pad_for(examples: Sequence[Example], pad: int) -> int:
+    """The token for padding, or another one if a text ends with it.
+
+    Classifiers take the last token that is no padding for the last of the text, whatever the attention mask says.
+    """
+    last = {example.ids[-1] for example in examples}
+    return pad if pad not in last else next(token for token in range(len(last) + 1) if token not in last)
 
 
 def batches(

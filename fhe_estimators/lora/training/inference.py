@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .examples import Example, batches
-from .losses import batch_loss
+from .losses import batch_loss, tell_padding
 
 
 def probabilities(
@@ -19,6 +19,8 @@ def probabilities(
     found = []
     with torch.no_grad():
         for batch in batches(examples, pad, batch_size, causal=False):
+            if not next_token:
+                tell_padding(model, batch)
             logits = model(**batch.inputs(device), use_cache=False).logits
             if next_token:
                 logits = logits[torch.arange(len(logits)), batch.attention_mask.sum(dim=1) - 1]

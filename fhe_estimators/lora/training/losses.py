@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -19,12 +21,21 @@ def batch_outputs(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.T
     assert batch.labels is not None
     device = next(model.parameters()).device
     labels = batch.labels.to(device)
+    if labels.ndim == 1:
+        tell_padding(model, batch)
     if batch.weights is None:
         output = model(**batch.inputs(device), labels=labels, use_cache=False)
         return output.loss, output.logits
     logits = model(**batch.inputs(device), use_cache=False).logits
     losses = _losses(logits.float(), labels)
     return (losses * batch.weights.to(device)).sum() / batch.n_predictions, logits
+
+
+def tell_padding(model: nn.Module, batch: Batch) -> None:
+    """Let a classifier know which token a batch is padded with."""
+    config: Any = model.config
+    for told in (config, config.get_text_config()):
+        told.pad_token_id = batch.pad
 
 
 def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
