@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    BaggingRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
@@ -39,6 +43,8 @@ EULER_GAMMA = float(np.euler_gamma)
 @singledispatch
 def import_model(model: Any) -> TreeEnsemble:
     """Import a fitted model of scikit-learn (or of a subclass of one)."""
+    if isinstance(model, (AdaBoostClassifier, BaggingClassifier, BaggingRegressor)):
+        return import_module("._from_sklearn_meta", __package__).import_meta(model)
     raise UnsupportedModelError(
         f"{type(model).__name__} is not a tree ensemble that can be imported: use a DecisionTree, RandomForest, "
         "ExtraTrees, GradientBoosting, HistGradientBoosting or IsolationForest model."

@@ -31,7 +31,7 @@ def categorical():
 
 UNSUPPORTED = {
     "linear model": (LogisticRegression(), X, y, "not a tree ensemble"),
-    "adaboost": (AdaBoostClassifier(n_estimators=2), X, y, "not a tree ensemble"),
+    "adaboost": (AdaBoostClassifier(LogisticRegression(), n_estimators=2), X, y, "train it with decision trees"),
     "embedding": (RandomTreesEmbedding(n_estimators=2), X, y, "does not predict"),
     "boosting from a model": (GradientBoostingClassifier(init=LogisticRegression(), **SMALL), X[:, :3], y, "init=None"),
     "hist categories": (

@@ -69,7 +69,7 @@ def test_columns_that_are_no_numbers(tmp_path):
     keys = client.generate_keys()
     response = server.run(client.encrypt(reg.preprocessing_.transform(frame)), keys)
     np.testing.assert_array_equal(client.decrypt_predict(response), reg.predict(frame))
-    with pytest.raises(ValueError, match=r"expecting 5 features|feature names"):
+    with pytest.raises(ValueError, match="could not convert string to float"):
         client.encrypt(frame)
 
 

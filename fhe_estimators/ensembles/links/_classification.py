@@ -114,12 +114,22 @@ class _ScorePerClassLink(ClassificationLink):
 
 @dataclass(frozen=True)
 class SoftmaxLink(_ScorePerClassLink):
-    """Scores are logarithms of probabilities, up to a common constant."""
+    """Scores are logarithms of probabilities, up to a common constant and divisor.
+
+    Parameters
+    ----------
+    divisor : float, default=1.0
+        Divisor of the scores.
+    """
 
     name: ClassVar[str] = "softmax"
+    divisor: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_number("divisor", self.divisor, positive=True)
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
-        return softmax(scores, axis=1)
+        return softmax(scores / self.divisor, axis=1)
 
 
 @dataclass(frozen=True)
