@@ -16,6 +16,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 from ...exceptions import ProtocolError, UnsupportedModelError
 from .architectures import CLASSIFIER, check_config
@@ -53,12 +54,16 @@ def load_for_task(path: str | Path, task: str | None) -> tuple[PreTrainedModel, 
     refuse_parts(Path(folder))
     config = _config(folder)
     kind = _kind(config, task, folder)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # of its report on weights that are missing, which is looked at below
     try:
         model, found = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
     except ImportError as error:
         if not hasattr(config, "quantization_config"):
             raise
         raise UnsupportedModelError(f"{_quantized_sentence(folder, config)} {error}") from error
+    finally:
+        logging.set_verbosity(level)
     missing = [str(key) for key in found["missing_keys"]]
     if kind is AutoModelForCausalLM and missing:
         raise UnsupportedModelError(
