@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import NotCompiledError
+from ._settings import changed_settings
 from .client.split_model import CompiledModel
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION
 from .training.answers import answer_examples
@@ -132,19 +133,22 @@ class PredictionMixin:
             raise ValueError("perplexity is defined for task='causal-lm' only; use score for classification.")
         return math.exp(self._mean_loss(X, None, fhe))
 
-    def generate(self, prompts: Any, max_new_tokens: int = 32, fhe: str | None = None, **options: Any) -> list[Any]:
+    def generate(
+        self, prompts: Any, max_new_tokens: int | None = None, fhe: str | None = None, **options: Any
+    ) -> list[Any]:
         """Continuations of prompts, greedily unless ``options`` say otherwise.
 
         Parameters
         ----------
         prompts : sequence of texts or of token ids
             Each is continued by itself.
-        max_new_tokens : int, default=32
-            Length of a continuation at most.
+        max_new_tokens : int, default=None
+            Length of a continuation at most; None stands for 32, unless ``max_length`` bounds it with its prompt.
         fhe : {"disable", "simulate", "execute"}, default=None
             None stands for ``"disable"`` where the client holds the weights, and ``"execute"`` otherwise.
         **options
-            Of transformers' ``generate``.
+            Of transformers' ``generate``; ``num_return_sequences`` gives so many continuations of each prompt, one
+            after the other.
 
         Returns
         -------
@@ -154,7 +158,10 @@ class PredictionMixin:
         if self.task != CAUSAL_LM:
             raise ValueError("generate is defined for task='causal-lm' only.")
         model = self._use(fhe)
-        settings = {"max_new_tokens": max_new_tokens, "pad_token_id": self.pad_token_, **options}
+        if max_new_tokens is None and "max_length" not in options:
+            max_new_tokens = 32
+        length = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+        settings = {**length, "pad_token_id": self.pad_token_, **options}
         found = continuations(model, self._tokenize(prompts, continues=True), device=self.device, **settings)
         if self.tokenizer_ is None:
             return found
@@ -167,6 +174,9 @@ class PredictionMixin:
                 "This HELoRAFineTuner is neither compiled nor fitted. Call compile() to ask the base model, or fit(X) "
                 "to fine-tune it first."
             )
+        changed = changed_settings(self)
+        if changed:
+            raise NotCompiledError(f"{', '.join(changed)} changed since compile: call compile() or fit(X) again.")
         if self.task == SEQUENCE_CLASSIFICATION:
             check_is_fitted(self, "model_")  # the base model has no head for the classes
         self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))

@@ -45,6 +45,25 @@ def check_settings(settings: Any) -> None:
         raise ValueError(f"lora_dropout={dropout!r} must be from 0 to less than 1.")
 
 
+_COMPILED = ("model", "tokenizer", "task", "weight_quantizer", "backend", "device", "workers", "verify", "verify_bits")
+
+
+def compiled_settings(settings: Any) -> dict[str, Any]:
+    """The parameters that `compile` reads; lists are copied, so that a change of theirs is seen."""
+    values = {name: getattr(settings, name) for name in _COMPILED}
+    return {name: list(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def changed_settings(settings: Any) -> list[str]:
+    """Parameters that were changed since `compile`, which does not know of it."""
+    then, now = settings._compiled_settings, compiled_settings(settings)
+    return [name for name in _COMPILED if then[name] is not now[name] and not _equal(then[name], now[name])]
+
+
+def _equal(first: Any, second: Any) -> bool:
+    return type(first) is type(second) and bool(first == second)
+
+
 def _check_optimization(settings: Any) -> None:
     for name in ("weight_decay", "warmup_steps"):
         value = getattr(settings, name)

@@ -15,7 +15,7 @@ from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
 from ._checkpoint_work import with_checkpoint
 from ._predictions import PredictionMixin
-from ._settings import check_settings
+from ._settings import changed_settings, check_settings, compiled_settings
 from ._training_plan import training_plan
 from .client.adapters import add_adapters, save_adapter
 from .client.heads import set_head
@@ -276,8 +276,9 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         if self.workers is not None:
             program.pool()
         warn_of_experts(program)
-        self.program_ = program
         self._forget_fit()
+        self.program_ = program
+        self._compiled_settings = compiled_settings(self)
         if quantizer.activations == "static-tensor":
             if X is None:
                 raise ValueError("weight_quantizer='int8-static-tensor' needs calibration: pass texts to compile(X).")
@@ -332,7 +333,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         """
         check_settings(self)
         check_fhe_mode(fhe)
-        if not hasattr(self, "program_"):
+        if not hasattr(self, "program_") or changed_settings(self):
             self.compile(X)
         plan = training_plan(self, X, y, sample_weight, eval_set)
         callbacks = check_callbacks(self.callbacks)

@@ -42,7 +42,10 @@ def mean_loss(model: Any, examples: Sequence[Example], pad: int, batch_size: int
 
 
 def continuations(model: Any, prompts: Sequence[Example], *, device: str, **settings: Any) -> list[list[int]]:
-    """Token ids after each prompt, greedily unless ``settings``, of transformers' ``generate``, say otherwise."""
+    """Token ids after each prompt, greedily unless ``settings``, of transformers' ``generate``, say otherwise.
+
+    With ``num_return_sequences``, so many for each prompt, one after the other.
+    """
     found = []
     for example in prompts:
         prompt = torch.tensor([example.ids], device=device)
@@ -50,5 +53,6 @@ def continuations(model: Any, prompts: Sequence[Example], *, device: str, **sett
             output = model.generate(
                 input_ids=prompt, attention_mask=torch.ones_like(prompt), **{"do_sample": False, **settings}
             )
-        found.append(output[0, len(example) :].tolist())
+        sequences = getattr(output, "sequences", output)  # a dictionary with ``return_dict_in_generate``
+        found += sequences[:, len(example) :].tolist()
     return found

@@ -156,6 +156,8 @@ class Training:
                 self._save()
             self._restore_best()
             raise
+        if all(entry["skipped"] for entry in self.history):
+            raise NonFiniteError(f"All steps were skipped: nothing was trained. {self.history[-1]['skipped']}")
         self._restore_best()
         return self.history
 
