@@ -65,7 +65,7 @@ scoring.fit(train, bad_train)
 boosting.compile()
 print(f"{applications.shape[1]} columns, {len(texts)} of them text")
 print(f"{boosting.n_features_in_} features of the model")
-n_comparisons = boosting.program_.describe()["n_comparisons"]
+n_comparisons = sum(map(len, boosting.quantizer_.edges_))
 print(f"{n_comparisons} comparisons that the client encrypts")
 
 # %%
