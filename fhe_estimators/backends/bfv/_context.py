@@ -42,6 +42,11 @@ class BFVContext:
         return self.seal_context.first_parms_id()
 
     @property
+    def folding_id(self) -> Any:
+        """SEAL's name of the level of two primes, at which results are summed up: rotations are cheap there."""
+        return self.seal_context.last_context_data().prev_context_data().parms_id()
+
+    @property
     def last_id(self) -> Any:
         """SEAL's name of the level of results: one prime."""
         return self.seal_context.last_parms_id()

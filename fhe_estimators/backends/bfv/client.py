@@ -18,7 +18,7 @@ from ._context import BFVContext
 from .circuit.boxes import BitTable
 from .circuit.digits import joined_digits
 from .circuit.layout import Layout, layout_for
-from .circuit.routing import RoutedInput
+from .circuit.routing import RoutedInput, layout_of_windows
 from .parameters import PLAIN_MODULUS, BFVParameters
 
 _NO_SUM = (
@@ -71,9 +71,15 @@ class BFVClient(SessionClient):
 
     def _layout(self, n_rows: int) -> Layout | RoutedInput:
         metadata = self.spec.metadata
-        if metadata.get("routed"):
+        if metadata["window"] is not None:
             return RoutedInput(self.parameters.poly_modulus_degree, len(self.bits))
         return layout_for(self.parameters.poly_modulus_degree, len(self.bits), metadata["n_leaves"], max(1, n_rows))
+
+    def _result_layout(self, n_rows: int) -> Layout:
+        layout = self._layout(n_rows)
+        if isinstance(layout, Layout):
+            return layout
+        return layout_of_windows(self.parameters.poly_modulus_degree, self.spec.metadata["window"])
 
     def _encrypt(
         self, secret: seal.SecretKey, codes: np.ndarray, request_id: str
@@ -108,7 +114,7 @@ class BFVClient(SessionClient):
         self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]
     ) -> np.ndarray:
         n_rows, metadata = request.shape["n_rows"], self.spec.metadata
-        layout, constants = self._layout(n_rows), np.array(metadata["constants"], dtype=np.int64)
+        layout, constants = self._result_layout(n_rows), np.array(metadata["constants"], dtype=np.int64)
         outputs = [tuple(output) for output in metadata["outputs"]]
         digits = np.zeros((n_rows, len(constants), 1 + max((digit for _, digit in outputs), default=0)), np.int64)
         rest = iter(ciphertexts)
@@ -125,11 +131,18 @@ class BFVClient(SessionClient):
         digits[digits > PLAIN_MODULUS // 2] -= PLAIN_MODULUS
         return constants + joined_digits(digits, metadata["digit_bits"])
 
-    def _sums(self, decryptor: seal.Decryptor, ciphertext: seal.Ciphertext, layout: Layout | RoutedInput) -> np.ndarray:
-        """Sums of slots modulo p, shape (layout.n_samples,)."""
+    def _sums(self, decryptor: seal.Decryptor, ciphertext: seal.Ciphertext, layout: Layout) -> np.ndarray:
+        """Sums of a result modulo p, shape (layout.n_samples,).
+
+        All positions of a lane have the same value in a result. What a server makes of the secret key without knowing
+        it does not, so no score shows anything of it.
+        """
         if decryptor.invariant_noise_budget(ciphertext) < _LEAST_BUDGET_BITS:
             raise DecryptionError(_NO_SUM)
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
         slots = np.array(self.context.encoder.decode_uint64(plain), dtype=np.int64)
-        return layout.sum_by_sample(slots, layout.n_samples, PLAIN_MODULUS)
+        of_lanes = slots.reshape(2, layout.n_in, -1)
+        if (of_lanes != of_lanes[:, :1]).any():
+            raise DecryptionError(_NO_SUM)
+        return layout.sum_by_sample(of_lanes[:, 0].ravel(), PLAIN_MODULUS)

@@ -59,6 +59,11 @@ class OperationCosts:
         return self._seconds(_KEY_SWITCHING * self._stages * (self._primes**2 + 3 * self._primes + 2))
 
     @property
+    def result_rotation(self) -> float:
+        """The same for a result, of two primes."""
+        return self._seconds(_KEY_SWITCHING * self._stages * (2**2 + 3 * 2 + 2))
+
+    @property
     def product(self) -> float:
         """Of two ciphertexts, relinearized."""
         transforms = _MULTIPLYING * self._stages * 7 * (2 * self._primes + 1)
@@ -127,6 +132,7 @@ def operation_counts(program: BFVProgram, layout: Layout) -> dict[str, int]:
         "encoding": max(0, n_encoded - n_kept),
         "placing": n_blocks * (1 + n_outputs) + max(0, n_encoded - n_kept),
         "result": n_outputs,
+        "result_rotation": n_outputs * len(layout.result_folds),
     }
 
 

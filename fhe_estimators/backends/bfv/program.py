@@ -226,7 +226,7 @@ class BFVProgram(Program):
             metadata={
                 "parameters": asdict(self.parameters),
                 "n_leaves": len(self.costs.node),
-                "routed": self.window is not None,
+                "window": self.window,
                 "digit_bits": self.digit_bits,
                 "outputs": [list(output) for output in self.outputs],
                 "constants": self.constants.tolist(),

@@ -72,6 +72,6 @@ def test_masks_add_up_to_zero_and_differ():
     cache = PlaintextCache(1)
     masks = [LeafSums(clf.program_, keys, layout, cache)._zero_sum_mask() for _ in range(2)]
     for mask in masks:
-        np.testing.assert_array_equal(layout.sum_by_sample(mask, layout.n_samples, 65537), 0)
-        assert mask.min() >= 0 and mask.max() < 65537 and len(np.unique(mask)) > 0.9 * 65537 * (1 - np.exp(-1 / 8))
-    assert (masks[0] != masks[1]).mean() > 0.99
+        np.testing.assert_array_equal(layout.sum_by_sample(mask, 65537), 0)
+        assert mask.min() >= 0 and mask.max() < 65537 and len(np.unique(mask)) > 0.9 * layout.n_lanes > 1
+    assert (masks[0] != masks[1]).mean() > 0.9

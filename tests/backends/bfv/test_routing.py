@@ -73,8 +73,20 @@ def test_places_of_bits_are_public_and_one_for_each():
 
 @pytest.fixture(scope="module")
 def target():
-    """A program that routes its bits: too many for one matrix in the smallest rings."""
-    return Target("bfv", n_trees=60, depth=7, leaf_probability=0, n_thresholds=2000)
+    """A program that routes its bits: compiling would do so for larger ones only."""
+    target = Target("bfv", n_trees=100, depth=2, leaf_probability=0, n_thresholds=200)
+    ensemble = target.program.ensemble
+    settings = ensemble, None, target.program.client_learns
+    target.program = program_module._fitted(settings, leaf_costs(ensemble, None).dependent(), 8192, 128)
+    target.client = target.backend.client(target.program.client_spec)
+    target.keys, target.server = target.client.generate_keys(), target.backend.evaluator(target.program)
+    return target
+
+
+def test_compiling_routes_the_bits_of_large_ensembles(monkeypatch):
+    monkeypatch.setattr(program_module, "_WINDOWS", (512,))
+    program = Target("bfv", n_trees=110, depth=7, leaf_probability=0, n_thresholds=3000).program
+    assert program.window == 512 and program.describe()["window"] == 512
 
 
 def test_a_large_program_routes_its_bits_and_is_exact(target):
@@ -122,14 +134,6 @@ def test_operations_of_a_routed_program_are_counted(target, monkeypatch):
     target.server.run(target.ask(1), target.keys)
     expected = costs.operation_counts(target.program, target.program.layout(1))
     assert made == {name: expected[name] for name in made}
-
-
-def test_more_bits_than_a_ciphertext_holds(monkeypatch):
-    monkeypatch.setattr(program_module, "RING_DEGREES", (8192, 16384))
-    target = Target("bfv", n_trees=150, depth=6, leaf_probability=0, n_thresholds=40_000)
-    assert target.program.describe()["n_ciphertexts"] > 1
-    request = target.ask(1)
-    np.testing.assert_array_equal(target.client.decrypt(target.server.run(request, target.keys)), target.expected(1))
 
 
 def test_processes_share_the_blocks_of_a_row_and_are_exact(target):

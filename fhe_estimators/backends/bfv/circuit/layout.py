@@ -67,6 +67,11 @@ class Layout:
         return [self.n_out << k for k in range((self.n_in // self.n_out).bit_length() - 1)]
 
     @property
+    def result_folds(self) -> list[int]:
+        """Distances of positions, to sum up all positions of each lane: then all have the same sum."""
+        return [1 << k for k in range(self.n_in.bit_length() - 1)]
+
+    @property
     def n_folds(self) -> int:
         """Sums of a ciphertext and its rotation."""
         return len(self.share_folds) + len(self.stretch_folds)
@@ -81,7 +86,7 @@ class Layout:
 
     def galois_elements(self, baby_steps: int) -> list[int]:
         """Automorphisms of the evaluation."""
-        rotations = {1, baby_steps % self.n_in, *self.stretch_folds} - {0}
+        rotations = {1, baby_steps % self.n_in, *self.stretch_folds, *self.result_folds} - {0}
         elements = {self.rotation_element(positions) for positions in rotations}
         return sorted(elements | {self.lane_element(lanes) for lanes in self.share_folds})
 
@@ -130,25 +135,14 @@ class Layout:
         """Slots of each ciphertext of a batch; see `spread`."""
         return [self.spread(bits)]
 
-    def sum_by_sample(self, slots: np.ndarray, n_rows: int, modulus: int) -> np.ndarray:
-        """Sums of all slots of each sample, modulo the plain modulus.
+    def repeat_lanes(self, of_lanes: np.ndarray) -> np.ndarray:
+        """Slots whose positions all have the same value in a lane, from values of shape (n_lanes,)."""
+        return np.broadcast_to(of_lanes.reshape(2, 1, -1), (2, self.n_in, self.lanes_per_half)).ravel()
 
-        Parameters
-        ----------
-        slots : ndarray of shape (degree,), int64
-            Decrypted.
-        n_rows : int
-            Samples that are there.
-        modulus : int
-            Plain modulus.
-
-        Returns
-        -------
-        sums : ndarray of shape (n_samples,), int64
-            The sums, from 0 to ``modulus - 1``.
-        """
-        lanes = slots.reshape(2, self.n_in, self.lanes_per_half).transpose(0, 2, 1).reshape(self.n_samples, -1)
-        return lanes.sum(axis=1)[:n_rows] % modulus
+    def sum_by_sample(self, of_lanes: np.ndarray, modulus: int) -> np.ndarray:
+        """Sums over the lanes of each sample, modulo the plain modulus, shape (n_samples,)."""
+        sums: np.ndarray = of_lanes.reshape(self.n_samples, -1).sum(axis=1) % modulus
+        return sums
 
 
 def layout_for(degree: int, n_bits: int, n_leaves: int, n_rows: int) -> Layout:

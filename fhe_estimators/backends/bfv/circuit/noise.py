@@ -44,6 +44,8 @@ class NoiseSteps:
         Products with leaf values that are summed up.
     n_routes : int, default=0
         Products with masks that are summed up before, once the fresh bits are rotated; 0 if bits are not routed.
+    n_result_folds : int, default=0
+        Sums of a result and its rotation, one after another.
     """
 
     n_rotations: int
@@ -52,6 +54,7 @@ class NoiseSteps:
     depth: int
     n_blocks: int
     n_routes: int = 0
+    n_result_folds: int = 0
 
     def linear_bits(self, degree: int, plain_bits: float, n_primes: int) -> float:
         """Bits of noise, log2 of its largest coefficient, after the costs are computed."""
@@ -66,7 +69,7 @@ class NoiseSteps:
         """Bits of noise of the sum of leaves."""
         products = self.depth * (plain_bits + math.log2(degree) + _PRODUCT_MARGIN_BITS)
         leaves = plain_bits + 0.5 * math.log2(degree / 12 * self.n_blocks)
-        return self.linear_bits(degree, plain_bits, n_primes) + products + leaves
+        return self.linear_bits(degree, plain_bits, n_primes) + products + leaves + self.n_result_folds
 
     def needed_modulus_bits(self, degree: int, plain_bits: float, n_primes: int) -> float:
         """Bits of the coefficient modulus with which a budget of zero is left."""

@@ -69,9 +69,10 @@ class RoutedInput:
         padded[self.places()] = bits[0]
         return [np.resize(slots, self.degree) for slots in padded.reshape(self.n_inputs, -1)]
 
-    def sum_by_sample(self, slots: np.ndarray, n_rows: int, modulus: int) -> np.ndarray:
-        """The sum of all slots, modulo the plain modulus, shape (1,)."""
-        return slots.sum(keepdims=True)[:n_rows] % modulus
+
+def layout_of_windows(degree: int, window: int) -> Layout:
+    """Lanes with windows in the place of all bits, one lane a segment of leaves."""
+    return Layout(degree, window, window, 1, degree // window, 1)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ class Routes:
     def galois_elements(self, baby_steps: int) -> list[int]:
         """Automorphisms of the evaluation."""
         degree, shifts = self.layout.degree, {shift % self.layout.n_in for shift in _SHIFTS}
-        elements = {self.layout.rotation_element(positions) for positions in shifts | {1, baby_steps}}
+        elements = {
+            self.layout.rotation_element(positions) for positions in (*shifts, *self.layout.result_folds, baby_steps)
+        }
         return sorted((elements - {1}) | {pow(3, 1, 2 * degree)})
 
     @property
@@ -167,7 +170,7 @@ def route(ensemble: TreeEnsemble, costs: LeafCosts, source: RoutedInput, window:
         return None
     lane_of_leaf = np.searchsorted(starts, rank, side="right") - 1
     place_of_leaf = lane_of_leaf * window + rank - starts[lane_of_leaf]
-    layout = Layout(source.degree, window, window, 1, source.degree // window, 1)
+    layout = layout_of_windows(source.degree, window)
     block, within = np.divmod(pair_lane, layout.n_lanes)
     by_source = np.lexsort((block, places.rotation, places.input))
     constant = np.zeros(len(starts) * window, dtype=np.int64)

@@ -38,6 +38,7 @@ def routed_steps(routes: Routes, source: RoutedInput, zero_test: ZeroTest) -> No
         depth=zero_test.depth,
         n_blocks=routes.n_blocks,
         n_routes=routes.n_rotations * source.n_inputs,
+        n_result_folds=len(routes.layout.result_folds),
     )
 
 
@@ -51,4 +52,5 @@ def circuit_steps(layout: Layout, costs: LeafCosts, zero_test: ZeroTest) -> Nois
         n_folds=layout.n_folds,
         depth=zero_test.depth,
         n_blocks=n_blocks,
+        n_result_folds=len(layout.result_folds),
     )

@@ -21,8 +21,9 @@ from .plaintexts import PlaintextCache
 class LeafSums:
     """Products of indicators and digits of leaf values, summed over the blocks of a batch.
 
-    A result has the reached leaves' digits in slots. Before it leaves, random numbers that add up to zero for each
-    sample are added to all slots: the client learns the sum and nothing else.
+    A result has the reached leaves' digits in slots. They are summed up over the positions of each lane, so that all of
+    them have the same value: redundancy, by which clients notice what no evaluation gives. Then random numbers that
+    add up to zero for each sample are added to the lanes: the client learns the sum and nothing else.
 
     Parameters
     ----------
@@ -78,18 +79,30 @@ class LeafSums:
 
     def results(self) -> list[seal.Ciphertext]:
         """The masked sums, modulo one prime."""
+        results = []
         for total in self._totals:
             assert total is not None, "an output has a leaf that is not 0"
             self.evaluator.transform_from_ntt_inplace(total)
-            self.evaluator.add_plain_inplace(total, self.context.encode(self._zero_sum_mask()))
+            self.evaluator.mod_switch_to_inplace(total, self.context.folding_id)
+            for positions in self.layout.result_folds:
+                self._fold(total, positions)
+            if self.layout.n_lanes > self.layout.n_samples:
+                mask = self.layout.repeat_lanes(self._zero_sum_mask())
+                self.evaluator.add_plain_inplace(total, self.context.encode(mask))
             self.evaluator.mod_switch_to_inplace(total, self.context.last_id)
-        return [total for total in self._totals if total is not None]
+            results.append(total)
+        return results
+
+    def _fold(self, total: seal.Ciphertext, positions: int) -> None:
+        rotated = seal.Ciphertext()
+        element = self.layout.rotation_element(positions)
+        self.evaluator.apply_galois(total, element, self.keys.galois_keys, rotated)
+        self.evaluator.add_inplace(total, rotated)
 
     def _zero_sum_mask(self) -> np.ndarray:
-        """Uniform numbers modulo p in all slots, which add up to zero for each sample; from the system's generator."""
-        words = np.frombuffer(os.urandom(8 * self.layout.degree), dtype=np.uint64)
+        """Uniform numbers modulo p for lanes, which add up to zero for each sample; from the system's generator."""
+        words = np.frombuffer(os.urandom(8 * self.layout.n_lanes), dtype=np.uint64)
         mask = (words % PLAIN_MODULUS).astype(np.int64)  # 2^64 words on p residues: no bias that could be seen
-        n_samples = self.layout.n_samples
-        first = self.layout.slot(np.zeros(n_samples, dtype=np.int64), self.layout.lane(np.arange(n_samples), 0, 0))
-        mask[first] -= self.layout.sum_by_sample(mask, n_samples, PLAIN_MODULUS)
+        first = self.layout.lane(np.arange(self.layout.n_samples), 0, 0)
+        mask[first] -= self.layout.sum_by_sample(mask, PLAIN_MODULUS)
         return mask % PLAIN_MODULUS
