@@ -70,9 +70,9 @@ MUTANTS = [
     *of_file(
         "serving/client/session.py",
         (
-            "remote model: the same keys after a refused decryption",
-            "client = FHEClient(self.model)\n                client.generate_keys()",
-            "client = refused.client\n                client.generate_keys()",
+            "remote model: the file keeps keys that were given up",
+            "self._save(client)\n                self._generation = self._registered(client)",
+            "self._generation = self._registered(client)",
             f"{_KEYS}::test_after_a_refused_decryption_they_are_fresh",
         ),
         (
