@@ -136,6 +136,18 @@ def test_operations_of_a_routed_program_are_counted(target, monkeypatch):
     assert made == {name: expected[name] for name in made}
 
 
+def test_more_bits_than_a_ciphertext_holds():
+    target = Target("bfv", n_trees=1800, depth=2, leaf_probability=0, n_thresholds=40_000)
+    ensemble = target.program.ensemble
+    costs_of_leaves = leaf_costs(ensemble, None).dependent()
+    program = program_module._fitted((ensemble, None, target.program.client_learns), costs_of_leaves, 8192, 256)
+    assert program.describe()["n_ciphertexts"] == 2
+    client, server = target.backend.client(program.client_spec), target.backend.evaluator(program)
+    keys = client.generate_keys()
+    response = server.run(client.encrypt(target.codes[:1]), keys)
+    np.testing.assert_array_equal(client.decrypt(response), target.expected(1))
+
+
 def test_processes_share_the_blocks_of_a_row_and_are_exact(target):
     server = target.backend.evaluator(target.program, n_jobs=2)
     request = target.ask(2)
