@@ -13,7 +13,8 @@ from ..backends.lwe.parameters import LWEParameters
 from ..backends.messages import pack_message, unpack_message
 from ..exceptions import ProtocolError
 
-PROTOCOL_VERSION = 1
+#: 2: responses of 16 bits.
+PROTOCOL_VERSION = 2
 LAYERS_PATH = "/v1/layers"
 PRODUCTS_PATH = "/v1/products"
 HINTS_PATH = "/v1/hints"
@@ -38,8 +39,10 @@ class Worker(Protocol):
     def digests(self) -> dict[str, str]:
         """Digest of the weights of every layer it holds, by the layer's name."""
 
-    def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
-        """Product of ciphertexts and a layer's weights, and the seconds it took the worker."""
+    def multiply(
+        self, layer: str, direction: str, ciphertexts: torch.Tensor, *, download_bits: int = 24
+    ) -> tuple[torch.Tensor, float]:
+        """Product of ciphertexts and a layer's weights, or its upper 16 bits, and the seconds it took the worker."""
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:
         """Product of the run's public matrix and a layer's weights."""

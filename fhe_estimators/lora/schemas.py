@@ -46,6 +46,7 @@ class ProductHeader(_Strict):
 
     layer: LayerName
     direction: Direction
+    download_bits: Literal[16, 24] = 24
 
 
 class ParametersBody(_Strict):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .hint_cache import DEFAULT_MEMORY_BYTES, HintCache
-from .parameters import LWEParameters, select_parameters
+from .parameters import LWEParameters, check_download_bits, select_parameters
 from .product_choice import AUTO, check_product
 
 
@@ -24,10 +24,13 @@ class LWEBackend:
         float64, or three of float32. All are exact, and give the same bits. ``"auto"`` measures which is the fastest,
         in milliseconds, once a process and device. The environment variable ``FHE_ESTIMATORS_PRODUCT`` pins it for a
         whole process, checks of responses and workers that serve included.
-    hint_memory_bytes : int, default=2 ** 31
-        Hints beyond it are kept in files.
+    download_bits : {16, 24}, default=16
+        Bits of a value of the workers' responses. 16 leave the lowest byte out, which adds a thousandth to the noise;
+        responses are then verified within a tolerance of that order, and exactly with 24 (see :doc:`/engines/lwe`).
+    hint_memory_bytes : int, default=2 ** 28
+        Hints beyond it lie in a file that has no name, and are read ahead as they are used.
     hint_directory : path-like, default=None
-        Where; None for the system's temporary directory.
+        Its folder; None for the system's temporary directory.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class LWEBackend:
 
     parameters: str = "fast"
     product: str = AUTO
+    download_bits: int = 16
     hint_memory_bytes: int = DEFAULT_MEMORY_BYTES
     hint_directory: str | Path | None = None
 
@@ -47,6 +51,7 @@ class LWEBackend:
 
     def __post_init__(self) -> None:
         check_product(self.product)
+        check_download_bits(self.download_bits)
 
     def select_parameters(self, n_tokens: int) -> LWEParameters:
         """Parameter set for batches of so many tokens.

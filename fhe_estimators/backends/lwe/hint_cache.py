@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import torch
 
-DEFAULT_MEMORY_BYTES = 2 << 30
+from .file_store import FileStore, StoredTensor
+
+DEFAULT_MEMORY_BYTES = 1 << 28
 
 
 class HintCache:
     """Spectra of hints by layer.
 
+    Layers are used in the same order in every step: while one multiplies, the spectra of the next are read ahead.
+
     Parameters
     ----------
-    memory_bytes : int, default=2 GiB
-        Hints beyond this are mapped from files, which the operating system reads when they are used and drops from
-        memory when it is short.
+    memory_bytes : int or None, default=256 MiB
+        Hints beyond this lie in a file and are read when they are used; None keeps all in memory.
     directory : path-like, default=None
-        The folder of the files, which are removed with the cache; None for a temporary one.
+        The folder of the file, which is removed with the cache; None for the system's temporary one.
     """
 
-    def __init__(self, *, memory_bytes: int = DEFAULT_MEMORY_BYTES, directory: str | Path | None = None):
-        self.memory_bytes = memory_bytes
-        self.directory = directory
-        self._spectra: dict[str, torch.Tensor] = {}
-        self._held_bytes = 0
-        self._files: tempfile.TemporaryDirectory[str] | None = None
+    def __init__(self, *, memory_bytes: int | None = DEFAULT_MEMORY_BYTES, directory: str | Path | None = None):
+        self._store = FileStore(memory_bytes, directory)
+        self._stored: dict[str, StoredTensor] = {}
+        self._next: dict[str, str] = {}
+        self._ahead: dict[str, Future[torch.Tensor]] = {}
+        self._last: str | None = None
 
     def get(self, name: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Spectra of a layer's hint, computed when they are asked for first."""
-        if name not in self._spectra:
+        if self._last is not None:
+            self._next[self._last] = name
+        self._last = name
+        if name not in self._stored:
             spectra = compute()
-            if spectra.device.type == "cpu" and self._held_bytes + spectra.nbytes > self.memory_bytes:
-                spectra = self._to_file(spectra)
-            else:
-                self._held_bytes += spectra.nbytes
-            self._spectra[name] = spectra
-        return self._spectra[name]
-
-    def _to_file(self, spectra: torch.Tensor) -> torch.Tensor:
-        if self._files is None:
-            self._files = tempfile.TemporaryDirectory(prefix="fhe_hints_", dir=self.directory)
-        path = Path(self._files.name) / f"{len(self._spectra)}.bin"
-        spectra.numpy().tofile(path)
-        return torch.from_file(str(path), size=spectra.numel(), dtype=spectra.dtype).reshape(spectra.shape)
+            self._stored[name] = self._store.put(spectra)
+            return spectra
+        future = self._ahead.pop(name, None)
+        self._ahead.clear()  # what was expected and not asked for
+        spectra = self._stored[name].load() if future is None else future.result()
+        following = self._next.get(name)
+        if following in self._stored and following != name:
+            self._ahead[following] = self._store.ahead(self._stored[following])
+        return spectra
 
     @property
     def nbytes(self) -> dict[str, int]:
-        """Bytes held in ``"memory"`` and in the ``"file"``."""
-        total = sum(spectra.nbytes for spectra in self._spectra.values())
-        return {"memory": self._held_bytes, "file": total - self._held_bytes}
+        """Bytes held in ``"memory"`` and in the ``"file"``, without what is being read."""
+        return {"memory": self._store.held_bytes, "file": self._store.file_bytes}

@@ -2,9 +2,10 @@
 
 An input ``x`` (one token) is sent as ``m = round(alpha x)``. What the worker multiplies by the integer weights ``w`` of
 an output is ``m + e + r``: message, noise, and the rounding of the ciphertext to 24 bits, the last with
-variance ``u^2 / 12`` for ``u = q / 2^24``. The product is ``w.m + w.(e + r) + w.d - h``, where ``d`` is the rounding of
-the message and ``h`` comes from hints in single precision. Everything is in units of 1 modulo q; divided by ``alpha``,
-it is the error of the output in units of the weights' integers.
+variance ``u^2 / 12`` for ``u = q / 2^24``. The product is ``w.m + w.(e + r) + w.d - h + p``, where ``d`` is the
+rounding of the message, ``h`` comes from hints in single precision, and ``p`` from the rounding of responses to 16
+bits, with variance ``(256 u)^2 / 12``. Everything is in units of 1 modulo q; divided by ``alpha``, it is the error of
+the output in units of the weights' integers.
 
 No output wraps if ``|w.(m + e + r)| < q / 2``. By Cauchy and Schwarz ``|w.m| <= |w| (alpha |x| + sqrt(d) / 2)``, and
 the noise is bounded by its largest values, so `largest_scale` holds for every input, not only for usual ones.
@@ -79,9 +80,12 @@ class NoiseModel:
     ----------
     parameters : LWEParameters
         The parameters of the encryption.
+    download_bits : {24, 16}, default=24
+        Bits of a value of a response.
     """
 
     parameters: LWEParameters
+    download_bits: int = CIPHERTEXT_BITS
 
     @property
     def rounding_unit(self) -> float:
@@ -110,6 +114,17 @@ class NoiseModel:
         product = modulus / math.sqrt(12) * math.sqrt(self.parameters.dimension * 2 / 3)
         return 2.0**-24 / math.sqrt(6) * product
 
+    @property
+    def response_unit(self) -> float:
+        """What one unit of a response is worth modulo q: that of a ciphertext, unless the response is rounded."""
+        return self.rounding_unit * 2.0 ** (CIPHERTEXT_BITS - self.download_bits)
+
+    @property
+    def added_deviation(self) -> float:
+        """Standard deviation of what does not depend on the weights: the hint's precision, the response's rounding."""
+        rounded = self.download_bits < CIPHERTEXT_BITS
+        return math.sqrt(self.hint_deviation**2 + (_ROUNDING_VARIANCE * self.response_unit**2 if rounded else 0.0))
+
     def largest_scale(self, norms: WeightNorms) -> float:
         """Largest ``alpha |x|`` for which no output of a layer wraps, whatever the input.
 
@@ -129,7 +144,7 @@ class NoiseModel:
             If the layer is so wide that its noise alone could wrap.
         """
         noise = norms.largest_absolute * (LARGEST_NOISE + self.rounding_unit / 2 + 1)
-        noise += _STATISTICAL_MARGIN * self.hint_deviation
+        noise += _STATISTICAL_MARGIN * self.hint_deviation + self.response_unit / 2
         room = 2.0 ** (self.parameters.modulus_bits - 1) - noise
         scale = room / max(norms.largest_euclidean, 1.0) - math.sqrt(norms.n_inputs) / 2
         if scale < 1:
@@ -142,7 +157,8 @@ class NoiseModel:
     def simulated_deviation(self, norms: WeightNorms) -> float:
         """Standard deviation of noise which, added to rounded messages, has the effect of encryption on the outputs.
 
-        Noise and rounding of ciphertexts, and what hints add to an output of average weights: a thousandth or less.
+        Noise and rounding of ciphertexts, and what hints and the rounding of responses add to an output of average
+        weights: a hundredth or less.
 
         Parameters
         ----------
@@ -155,7 +171,7 @@ class NoiseModel:
             In units of 1 modulo q.
         """
         average_square = max(float(norms.euclidean.square().mean()), 1.0)
-        return math.sqrt(self.ciphertext_deviation**2 + self.hint_deviation**2 / average_square)
+        return math.sqrt(self.ciphertext_deviation**2 + self.added_deviation**2 / average_square)
 
     def output_deviation(self, norms: WeightNorms) -> torch.Tensor:
         """Standard deviation of each output's noise times ``alpha``.
@@ -170,7 +186,7 @@ class NoiseModel:
         deviations : tensor of float32, shape (n_outputs,)
             In units of 1 modulo q; divided by a token's ``alpha``, in units of the weights' integers.
         """
-        return (norms.euclidean.square() * self.input_deviation**2 + self.hint_deviation**2).sqrt()
+        return (norms.euclidean.square() * self.input_deviation**2 + self.added_deviation**2).sqrt()
 
 
 def lengths_of(values: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,8 @@ LARGEST_NOISE = NOISE_BITS // 2
 WORD_BITS = 32
 #: Bits of a value of a ciphertext as it is sent: three bytes, which are three int8 limbs for the worker.
 CIPHERTEXT_BITS = 24
+#: Bits of a value of a response that a client may ask for: all, or two bytes, without the lowest limb.
+DOWNLOAD_BITS = (16, CIPHERTEXT_BITS)
 #: Bytes of seeds and keys.
 KEY_BYTES = 32
 #: Secrets, one a block of tokens, that may share one public matrix: their number costs some bits of security.
@@ -137,6 +139,13 @@ class LWEParameters:
         if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():
             raise ProtocolError(f"The LWE parameters {numbers} are no set that this version uses.")
         return parameters
+
+
+def check_download_bits(download_bits: Any) -> int:
+    """Bits of a value of a response, one of `DOWNLOAD_BITS`, or a ValueError."""
+    if isinstance(download_bits, bool) or download_bits not in DOWNLOAD_BITS:
+        raise ValueError(f"download_bits={download_bits!r} is unknown: use one of {DOWNLOAD_BITS}.")
+    return int(download_bits)
 
 
 #: Dimension and modulus bits by name. "fast" halves the client's transforms and the hints.

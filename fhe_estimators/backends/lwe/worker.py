@@ -6,14 +6,16 @@ import numpy as np
 import torch
 
 from ._randomness import public_matrix
-from .parameters import LWEParameters
+from .parameters import CIPHERTEXT_BITS, LWEParameters, check_download_bits
 from .product_choice import choose_product
 
 #: Columns of the public matrix that are multiplied at a time.
 _HINT_CHUNK = 512
 
 
-def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, product: str = "auto") -> torch.Tensor:
+def multiply(
+    ciphertexts: torch.Tensor, matrix: torch.Tensor, *, product: str = "auto", download_bits: int = CIPHERTEXT_BITS
+) -> torch.Tensor:
     """Encrypted tokens times a clear matrix: an encryption, under the same secret, of the product.
 
     Run by the worker; needs no key. Exact modulo 2^24: no noise is added, that of the inputs is multiplied by the
@@ -26,12 +28,15 @@ def multiply(ciphertexts: torch.Tensor, matrix: torch.Tensor, *, product: str = 
     matrix : tensor of int8, shape (n_inputs, n_outputs)
     product : {"auto", "int8", "int16", "float64", "float32"}, default="auto"
         The way to multiply integers, see `LWEBackend`; the result is the same.
+    download_bits : {24, 16}, default=24
+        With 16, the lowest limb is left out, which rounds the result to multiples of 256 (limbs are balanced).
 
     Returns
     -------
-    tensor of int8, shape (n_tokens, 3, n_outputs)
+    tensor of int8, shape (n_tokens, download_bits / 8, n_outputs)
     """
-    return choose_product(matrix.device, len(ciphertexts), product).ciphertexts(ciphertexts, matrix)
+    response = choose_product(matrix.device, len(ciphertexts), product).ciphertexts(ciphertexts, matrix)
+    return response[:, (CIPHERTEXT_BITS - check_download_bits(download_bits)) // 8 :]
 
 
 def compute_hint(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...backends.lwe.parameters import LWEParameters
+from ...backends.lwe.parameters import CIPHERTEXT_BITS, LWEParameters
 from ...exceptions import ProtocolError, WorkerError
 from ...utils.http.client.connection import Connection
 from ...utils.http.client.faults import page_fault
@@ -170,7 +170,9 @@ class HTTPWorker:
         """
         self._n_outputs = dict(n_outputs)
 
-    def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def multiply(
+        self, layer: str, direction: str, ciphertexts: torch.Tensor, *, download_bits: int = CIPHERTEXT_BITS
+    ) -> tuple[torch.Tensor, float]:
         """Ciphertexts times the weights of a layer.
 
         Parameters
@@ -181,20 +183,23 @@ class HTTPWorker:
             The weights, or their transpose.
         ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
             Ciphertexts.
+        download_bits : {24, 16}, default=24
+            With 16, the lowest limb of the response is left out.
 
         Returns
         -------
-        response : tensor of int8, shape (n_tokens, 3, n_outputs)
+        response : tensor of int8, shape (n_tokens, download_bits / 8, n_outputs)
             Ciphertexts of the product.
         seconds : float
             What the worker's arithmetic took, as it says.
         """
-        message = pack_tensor("product_request", ciphertexts, layer=layer, direction=direction)
+        header = {"layer": layer, "direction": direction, "download_bits": download_bits}
+        message = pack_tensor("product_request", ciphertexts, **header)
         body = self._connection.request(
             "POST",
             PRODUCTS_PATH,
             message,
-            max_bytes=self._largest(layer, direction, 3 * len(ciphertexts)),
+            max_bytes=self._largest(layer, direction, download_bits // 8 * len(ciphertexts)),
             media_type="application/octet-stream",
         )
         response, header = unpack_tensor("product", memoryview(body))

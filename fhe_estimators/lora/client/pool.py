@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from ...backends.lwe.client.verification import ProductCheck
-from ...backends.lwe.parameters import LWEParameters
+from ...backends.lwe.parameters import CIPHERTEXT_BITS, LWEParameters
 from ...exceptions import FHEError, ProtocolError, WorkerError, WorkerIntegrityError
 from ..costs import Costs
 from ..model.weights import DIRECTIONS
@@ -79,8 +80,13 @@ class WorkerPool:
                 expect(n_outputs)
         return digests
 
-    def multiply(self, layer: FrozenLayer, direction: str, ciphertexts: torch.Tensor) -> torch.Tensor:
+    def multiply(
+        self, layer: FrozenLayer, direction: str, ciphertexts: torch.Tensor, download_bits: int = CIPHERTEXT_BITS
+    ) -> torch.Tensor:
         """Product of ciphertexts and a layer's weights: int8, shape (n_tokens, 3, n_outputs).
+
+        With ``download_bits=16``, the upper two limbs of it, shape (n_tokens, 2, n_outputs), from workers that can
+        round; those without such a parameter, which are objects of a caller's, give all three.
 
         Raises
         ------
@@ -90,14 +96,17 @@ class WorkerPool:
 
         def ask(worker: Worker, check: ProductCheck | None) -> torch.Tensor:
             start = time.perf_counter()
-            response, seconds = worker.multiply(layer.name, direction, ciphertexts)
+            rounded = download_bits < CIPHERTEXT_BITS and _can_round(worker)
+            options = {"download_bits": download_bits} if rounded else {}
+            response, seconds = worker.multiply(layer.name, direction, ciphertexts, **options)
             elapsed = time.perf_counter() - start
             seconds = min(max(0.0, seconds), elapsed)
             self.costs.worker_seconds += seconds
             self.costs.transfer_seconds += elapsed - seconds
             self.costs.upload_bytes += ciphertexts.nbytes
             self.costs.download_bytes += response.nbytes
-            shape = (len(ciphertexts), 3, len(layer.norms[direction].euclidean))
+            n_limbs = (download_bits if rounded else CIPHERTEXT_BITS) // 8
+            shape = (len(ciphertexts), n_limbs, len(layer.norms[direction].euclidean))
             if response.shape != shape or response.dtype != torch.int8:
                 raise ProtocolError(
                     f"The response has shape {tuple(response.shape)} of {response.dtype}, expected {shape}."
@@ -162,3 +171,9 @@ class WorkerPool:
         self.failures_.append(f"{worker.name}: {type(error).__name__}: {error}")
         warnings.warn(f"Worker {worker.name} failed ({type(error).__name__}): {error}", RuntimeWarning, stacklevel=6)
         return text
+
+
+def _can_round(worker: Worker) -> bool:
+    """Whether a worker's method takes ``download_bits``: a caller's own class may be older than it."""
+    parameters = inspect.signature(worker.multiply).parameters
+    return "download_bits" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -72,10 +72,12 @@ class SimulatedProducts(ClearProducts):
         The parameters of the encryption that is simulated.
     generator : torch.Generator
         The generator of the noise, which protects nothing here.
+    download_bits : {24, 16}, default=24
+        Bits of a value of the responses that are simulated.
     """
 
-    def __init__(self, parameters: LWEParameters, generator: torch.Generator):
-        self.noise = NoiseModel(parameters)
+    def __init__(self, parameters: LWEParameters, generator: torch.Generator, download_bits: int = 24):
+        self.noise = NoiseModel(parameters, download_bits)
         self.generator = generator
 
     def _multiply(self, layer, direction, values, output_scales):
@@ -108,7 +110,7 @@ class EncryptedProducts(_QuantizedProducts):
         spectra = self._hint_spectra(layer, direction)
         with self.costs.crypto():
             ciphertexts, secrets = self.client.encrypt(values, layer.norms[direction])
-        response = self.pool.multiply(layer, direction, ciphertexts)
+        response = self.pool.multiply(layer, direction, ciphertexts, self.client.noise.download_bits)
         with self.costs.crypto():
             return self.client.decrypt(response, secrets, spectra, output_scales)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Protocol
 
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from .frozen_layer import FrozenLayer
+from .tape import kept_product
 
 
 class Products(Protocol):
@@ -26,8 +29,12 @@ class _RemoteProduct(torch.autograd.Function):
     def forward(ctx: Any, inputs: torch.Tensor, group: RemoteGroup) -> torch.Tensor:
         ctx.group = group
         layer = group.layer
-        outputs = group.products.forward(layer, inputs.detach().reshape(-1, layer.n_inputs).to(torch.float32))
-        return outputs.reshape(*inputs.shape[:-1], layer.n_outputs).to(inputs.dtype)
+
+        def compute() -> torch.Tensor:
+            outputs = group.products.forward(layer, inputs.detach().reshape(-1, layer.n_inputs).to(torch.float32))
+            return outputs.reshape(*inputs.shape[:-1], layer.n_outputs).to(inputs.dtype)
+
+        return kept_product(compute)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -118,3 +125,30 @@ class RemoteLinear(nn.Linear):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         outputs = self.group(input)[..., self.start : self.start + self.out_features]
         return outputs if self.bias is None else outputs + self.bias
+
+
+class _NoProducts:
+    """Zeros, without asking anybody: to see what a model does around its linear layers."""
+
+    def forward(self, layer: FrozenLayer, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.new_zeros((len(inputs), layer.n_outputs))
+
+    def backward(self, layer: FrozenLayer, gradients: torch.Tensor) -> torch.Tensor:
+        return gradients.new_zeros((len(gradients), layer.n_inputs))
+
+
+@contextmanager
+def nothing_remote(model: nn.Module) -> Iterator[None]:
+    """Have the remote layers of a model return zeros within the context."""
+    groups = {id(module.group): module.group for module in model.modules() if isinstance(module, RemoteLinear)}
+    before = {key: vars(group).get("products") for key, group in groups.items()}
+    for group in groups.values():
+        group.products = _NoProducts()
+    try:
+        yield
+    finally:
+        for key, group in groups.items():
+            if before[key] is None:
+                del group.products
+            else:
+                group.products = before[key]

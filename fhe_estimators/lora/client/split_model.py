@@ -75,9 +75,9 @@ class CompiledModel:
             return ClearProducts()
         if fhe == "simulate":
             generator = torch.Generator(device=self.device).manual_seed(seed)
-            return SimulatedProducts(self.parameters, generator)
+            return SimulatedProducts(self.parameters, generator, self.backend.download_bits)
         if self._encrypted is None:
-            client = LWEClient(self.parameters, device=self.device)
+            client = LWEClient(self.parameters, device=self.device, download_bits=self.backend.download_bits)
             self._encrypted = EncryptedProducts(client, self.pool(), self.backend.hint_cache(), self.costs)
         return self._encrypted
 
@@ -131,7 +131,7 @@ class CompiledModel:
             "n_remote_weights": n_weights,
             "remote_share": n_weights / (n_weights + self._n_own_weights()),
             "upload_bytes_per_value": 3,
-            "download_bytes_per_value": 3,
+            "download_bytes_per_value": self.backend.download_bits // 8,
             "hint_bytes": 4 * self.parameters.dimension * coefficients,
             "public_seed_bytes": KEY_BYTES,
             "verified": self.verify_bits,

@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 
 from ...exceptions import NonFiniteError
 from ...utils import progress_bar
+from ..client.recomputation import recomputed_blocks
 from ..costs import Costs
 from .callbacks import Callbacks
 from .checkpoints import load_checkpoint, save_checkpoint, trained_parameters
@@ -229,7 +230,8 @@ class Training:
             if not step_batches:
                 raise NonFiniteError("Nothing counts in it: all weights are 0.")
             for number, batch in enumerate(step_batches):
-                loss = batch_loss(self.model, batch) * (batch.n_predictions / total)
+                with recomputed_blocks(self.model):
+                    loss = batch_loss(self.model, batch) * (batch.n_predictions / total)
                 if not torch.isfinite(loss):
                     raise NonFiniteError("The loss is not finite.")
                 loss.backward()

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from .examples import IGNORED_LABEL, Batch
+from .head_loss import language_loss
 
 
 def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -16,13 +17,17 @@ def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     return batch_outputs(model, batch)[0]
 
 
-def batch_outputs(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """`batch_loss`, and the logits."""
+def batch_outputs(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """`batch_loss`, and the logits, which exist for classification only."""
     assert batch.labels is not None
     device = next(model.parameters()).device
     labels = batch.labels.to(device)
     if labels.ndim == 1:
         tell_padding(model, batch)
+    else:
+        loss = language_loss(model, batch)
+        if loss is not None:
+            return loss, None
     if batch.weights is None:
         output = model(**batch.inputs(device), labels=labels, use_cache=False)
         return output.loss, output.logits

@@ -84,8 +84,11 @@ def _product(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
     ciphertexts, header = unpack_tensor("product_request", body)
     described = {name: value for name, value in header.items() if name not in ("shape", "dtype")}
     request = parse(ProductHeader, described, "The product_request's header")
-    _check_size(3 * len(ciphertexts) * worker.n_outputs(request.layer, request.direction), max_bytes)
-    response, seconds = worker.multiply(request.layer, request.direction, ciphertexts)
+    n_values = len(ciphertexts) * worker.n_outputs(request.layer, request.direction)
+    _check_size(request.download_bits // 8 * n_values, max_bytes)
+    response, seconds = worker.multiply(
+        request.layer, request.direction, ciphertexts, download_bits=request.download_bits
+    )
     return pack_tensor("product", response, seconds=seconds)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ...backends.lwe.parameters import LWEParameters
+from ...backends.lwe.parameters import CIPHERTEXT_BITS, LWEParameters
 from ...backends.lwe.worker import compute_hint, multiply
 from ...exceptions import ProtocolError, WorkerError
 from ..model.weights import DIRECTIONS, oriented, weights_digest
@@ -79,7 +79,9 @@ class LocalWorker:
             Outputs by layer and direction.
         """
 
-    def multiply(self, layer: str, direction: str, ciphertexts: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def multiply(
+        self, layer: str, direction: str, ciphertexts: torch.Tensor, *, download_bits: int = CIPHERTEXT_BITS
+    ) -> tuple[torch.Tensor, float]:
         """Ciphertexts times the weights of a layer.
 
         Parameters
@@ -90,10 +92,12 @@ class LocalWorker:
             The weights, or their transpose.
         ciphertexts : tensor of int8, shape (n_tokens, 3, n_inputs)
             Ciphertexts.
+        download_bits : {24, 16}, default=24
+            With 16, the lowest limb of the response is left out.
 
         Returns
         -------
-        response : tensor of int8, shape (n_tokens, 3, n_outputs)
+        response : tensor of int8, shape (n_tokens, download_bits / 8, n_outputs)
             Ciphertexts of the product.
         seconds : float
             What the worker's arithmetic took.
@@ -110,7 +114,7 @@ class LocalWorker:
                 f"Ciphertexts for {layer}/{direction} have shape {tuple(ciphertexts.shape)} of {ciphertexts.dtype}, "
                 f"expected (n_tokens, 3, {len(matrix)}) of torch.int8."
             )
-        response = multiply(ciphertexts.to(matrix.device), matrix, product=self.product)
+        response = multiply(ciphertexts.to(matrix.device), matrix, product=self.product, download_bits=download_bits)
         return response, time.perf_counter() - start
 
     def hint(self, layer: str, direction: str, seed: bytes, parameters: LWEParameters) -> torch.Tensor:

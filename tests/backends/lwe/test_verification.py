@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fhe_estimators.backends.lwe import WeightNorms, select_parameters
+from fhe_estimators.backends.lwe import LWEBackend, NoiseModel, WeightNorms, select_parameters
+from fhe_estimators.backends.lwe._limbs import from_limbs, to_limbs
 from fhe_estimators.backends.lwe.client.encryption import LWEClient
 from fhe_estimators.backends.lwe.client.verification import ProductCheck, check_verify_bits
 from fhe_estimators.backends.lwe.worker import compute_hint, multiply
@@ -150,3 +151,85 @@ def test_soundness_is_an_integer_of_at_least_20_bits(layer, bad):
         with pytest.raises(ValueError, match="verify_bits"):
             use(bad)
     assert check_verify_bits(np.int64(20)) == 20
+
+
+class TestResponsesOf16Bits:
+    """What passes is bounded: by nothing for right ones, by a tolerance of the size of the noise for others."""
+
+    @pytest.fixture(scope="class")
+    def rounded(self, layer):
+        _, matrix, ciphertexts = layer
+        return multiply(ciphertexts, matrix, download_bits=16)
+
+    @staticmethod
+    def forged(response, changes):
+        """The first token's response with integers added, in units of 2^-16 of the modulus."""
+        words = from_limbs(response[:1])
+        words[0, : len(changes)] += torch.as_tensor(changes)
+        return to_limbs(words, 2)
+
+    def test_they_are_the_upper_limbs(self, layer, rounded):
+        _, matrix, ciphertexts = layer
+        exact = multiply(ciphertexts, matrix)
+        assert rounded.shape == (64, 2, 80) and torch.equal(rounded, exact[:, 1:])
+        assert (from_limbs(exact) - 256 * from_limbs(rounded)).abs().max() <= 128
+
+    def test_right_ones_are_accepted_whatever_the_vectors(self, layer, rounded):
+        _, matrix, ciphertexts = layer
+        assert all(ProductCheck(matrix).accepts(ciphertexts, rounded) for _ in range(30))
+
+    def test_the_worst_rounding_is_accepted(self):
+        """Every value is 128 off, in the same direction."""
+        matrix, ciphertexts = torch.ones((1, 4096), dtype=torch.int8), torch.zeros((50, 3, 1), dtype=torch.int8)
+        ciphertexts[:, 0] = -128
+        assert ProductCheck(matrix).accepts(ciphertexts, multiply(ciphertexts, matrix, download_bits=16))
+
+    def test_lazy_swapped_and_unasked_ones_are_refused(self, layer, rounded):
+        _, matrix, ciphertexts = layer
+        check = ProductCheck(matrix)
+        lazy = multiply(torch.nn.functional.pad(ciphertexts[:, 1:], (0, 0, 1, 0)), matrix, download_bits=16)
+        half = rounded.clone()
+        half[:, :, 40:] = 0
+        wrong = [torch.zeros_like(rounded), rounded.roll(1, dims=0), rounded.roll(1, dims=2), lazy, half]
+        assert not any(check.accepts(ciphertexts, response) for response in wrong)
+
+    @pytest.mark.parametrize("bit", [15, 12, 7])
+    def test_one_value_beyond_twice_the_tolerance_passes_a_vector_at_most_every_other_time(self, layer, rounded, bit):
+        _, matrix, ciphertexts = layer
+        assert 256 * 2**bit > 2 * ProductCheck(matrix).tolerance
+        forged = self.forged(rounded, [2**bit])
+        self.assert_rare(matrix, ciphertexts, forged)
+
+    @pytest.mark.parametrize("n_changed", [8, 80])
+    def test_many_small_changes_beyond_the_bound_pass_a_vector_at_most_every_other_time(
+        self, layer, rounded, n_changed
+    ):
+        _, matrix, ciphertexts = layer
+        size = int(ProductCheck(matrix).largest_deviation / n_changed**0.5 / 256) + 2
+        forged = self.forged(rounded, [size * (-1) ** k for k in range(n_changed)])
+        self.assert_rare(matrix, ciphertexts, forged)
+
+    @staticmethod
+    def assert_rare(matrix, ciphertexts, forged):
+        for n_vectors in (1, 3):
+            n_trials = 400
+            passed = sum(
+                ProductCheck.insecure_of(matrix, n_vectors).accepts(ciphertexts[:1], forged) for _ in range(n_trials)
+            )
+            expected = n_trials * 2.0**-n_vectors
+            assert passed < expected + 5 * expected**0.5
+
+    def test_the_bound_is_no_more_than_a_few_times_the_noise(self):
+        """Of an encrypted product of 2,048 random inputs: root mean square a value."""
+        matrix = torch.randint(-127, 128, (2048, 64), dtype=torch.int8)
+        noise = NoiseModel(select_parameters(1024), 16)
+        deviation = float(noise.output_deviation(WeightNorms.of(matrix)).mean()) / noise.rounding_unit
+        assert ProductCheck(matrix).largest_deviation / 64**0.5 < 3 * deviation
+
+    def test_other_numbers_of_bits_are_refused(self, layer):
+        _, matrix, ciphertexts = layer
+        for bad in (8, 20, "16", True, None):
+            with pytest.raises(ValueError, match="download_bits"):
+                multiply(ciphertexts, matrix, download_bits=bad)
+            with pytest.raises(ValueError, match="download_bits"):
+                LWEBackend(download_bits=bad)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from ....exceptions import InsecureParametersError, ProtocolError
+from .._limbs import CIPHERTEXT_LIMBS
 from .._randomness import new_key, public_matrix
 from ..noise import NoiseModel, WeightNorms, inverse_scales, scales_of
-from ..parameters import KEY_BYTES, MAX_SECRETS, WORD_BITS, LWEParameters
+from ..parameters import CIPHERTEXT_BITS, KEY_BYTES, MAX_SECRETS, WORD_BITS, LWEParameters, check_download_bits
 from .kernels import client_kernels
 from .sampling import ternary_secret
 
@@ -43,6 +44,8 @@ class LWEClient:
         32 bytes, public, of the matrix that all encryptions of a run share (secrets are never shared); None for fresh
         ones.
     device : torch.device or str, default="cpu"
+    download_bits : {24, 16}, default=24
+        Bits of a value of the responses that are asked for.
 
     Notes
     -----
@@ -52,14 +55,21 @@ class LWEClient:
     best one gains from `MAX_SECRETS` secrets, and no client makes more.
     """
 
-    def __init__(self, parameters: LWEParameters, seed: bytes | None = None, *, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        parameters: LWEParameters,
+        seed: bytes | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        download_bits: int = CIPHERTEXT_BITS,
+    ):
         seed = new_key() if seed is None else seed
         if len(seed) != KEY_BYTES:
             raise ValueError(f"seed must have {KEY_BYTES} bytes, got {len(seed)}.")
         self.parameters = parameters
         self.seed = seed
         self.device = torch.device(device)
-        self.noise = NoiseModel(parameters)
+        self.noise = NoiseModel(parameters, check_download_bits(download_bits))
         self._kernels = client_kernels(parameters, self.device)
         self._public: torch.Tensor | None = None
         self._n_public = 0
@@ -131,8 +141,8 @@ class LWEClient:
 
         Parameters
         ----------
-        ciphertexts : tensor of int8, shape (n_tokens, 3, n_outputs)
-            A worker's response.
+        ciphertexts : tensor of int8, shape (n_tokens, 3 or 2, n_outputs)
+            A worker's response, of 24 bits a value, or of the upper 16 where this client asks for no more.
         secrets : Secrets
             The secrets of the upload; they are used up.
         hint_spectra : tensor
@@ -144,8 +154,9 @@ class LWEClient:
         -------
         tensor of float32, shape (n_tokens, n_outputs)
         """
-        expected = (len(secrets.scales), 3, len(output_scales))
-        if ciphertexts.shape != expected or ciphertexts.dtype != torch.int8:
+        expected = (len(secrets.scales), self.noise.download_bits // 8, len(output_scales))
+        exact = (expected[0], CIPHERTEXT_LIMBS, expected[2])
+        if ciphertexts.shape not in (expected, exact) or ciphertexts.dtype != torch.int8:
             raise ProtocolError(
                 f"A response has shape {tuple(ciphertexts.shape)} of {ciphertexts.dtype}, expected {expected} of int8."
             )

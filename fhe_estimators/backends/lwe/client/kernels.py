@@ -55,7 +55,10 @@ class ClientKernels(Protocol):
         factors: torch.Tensor,
         scales: torch.Tensor,
     ) -> torch.Tensor:
-        """Centred difference of ciphertexts and masks, in units of 2^-32 of the torus, times factors and scales."""
+        """Centred difference of ciphertexts and masks, in units of 2^-32 of the torus, times factors and scales.
+
+        ``ciphertexts`` have three limbs, or the upper two.
+        """
 
 
 def client_kernels(parameters: LWEParameters, device: torch.device) -> ClientKernels:
@@ -113,11 +116,11 @@ class TorchKernels:
         return ciphertexts
 
     def decrypt(self, spectra, secret, ciphertexts, factors, scales):
-        n_tokens, _, n_features = ciphertexts.shape
+        n_tokens, n_limbs, n_features = ciphertexts.shape
         values = torch.empty((n_tokens, n_features), dtype=torch.float32, device=self.device)
         for columns in _chunks(n_features):
             masks = self._masks(spectra[columns], secret, n_tokens)
-            words = (from_limbs(ciphertexts[:, :, columns]) << _DROPPED_BITS) - masks
+            words = (from_limbs(ciphertexts[:, :, columns]) << (WORD_BITS - 8 * n_limbs)) - masks
             centred = ((words + 2**31) & (2**32 - 1)) - 2**31
             values[:, columns] = centred.to(torch.float32) * (factors[columns] * scales[:, None])
         return values

@@ -104,14 +104,16 @@ def encrypt(spectra, secret, twiddles, untwist, ones, mean_ones, values, scales,
 @njit(**LOOP_OPTIONS)
 def _decrypt_stretch(masks, ciphertexts, factors, scales, columns, values):
     start, stop = columns
-    factors = factors[start:stop]
+    factors, n_limbs = factors[start:stop], ciphertexts.shape[1]
     for t in range(len(values)):
         mask, scale, row = masks[t], scales[t], values[t, start:stop]
-        limb0, limb1, limb2 = (
-            ciphertexts[t, 0, start:stop],
-            ciphertexts[t, 1, start:stop],
-            ciphertexts[t, 2, start:stop],
-        )
+        limb1, limb2 = ciphertexts[t, n_limbs - 2, start:stop], ciphertexts[t, n_limbs - 1, start:stop]
+        if n_limbs == 2:
+            for j in range(stop - start):
+                upper = (np.int32(limb2[j]) << np.int32(24)) + (np.int32(limb1[j]) << np.int32(16))
+                row[j] = np.float32(np.int32(upper - np.int32(mask[j]))) * (factors[j] * scale)
+            continue
+        limb0 = ciphertexts[t, 0, start:stop]
         for j in range(stop - start):
             upper = (np.int32(limb2[j]) << np.int32(24)) + (np.int32(limb1[j]) << np.int32(16))
             centred = np.int32(upper + (np.int32(limb0[j]) << np.int32(8)) - np.int32(mask[j]))
@@ -126,8 +128,8 @@ def decrypt(spectra, secret, twiddles, untwist, ciphertexts, factors, scales, va
     ----------
     spectra, secret, twiddles, untwist : ndarrays
         See `compute_masks`.
-    ciphertexts : ndarray of int8, shape (n_tokens, 3, n_features)
-        Balanced limbs.
+    ciphertexts : ndarray of int8, shape (n_tokens, 3 or 2, n_features)
+        Balanced limbs, or the upper two.
     factors, scales : ndarrays of float32, shapes (n_features,) and (n_tokens,)
         What centred integers are multiplied by.
     values : ndarray of float32, shape (n_tokens, n_features)

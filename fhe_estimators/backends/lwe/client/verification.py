@@ -7,6 +7,7 @@ few multiplications a value instead of a row of W.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from ....exceptions import ProtocolError
-from .._limbs import to_limbs
+from .._limbs import CIPHERTEXT_LIMBS, to_limbs
 from .._randomness import Keystream, new_key, public_matrix
 from ..parameters import CIPHERTEXT_BITS, KEY_BYTES, WORD_BITS, LWEParameters
 from ..product_choice import choose_product
@@ -25,6 +26,10 @@ DEFAULT_VERIFY_BITS = 40
 MIN_VERIFY_BITS = 20
 
 _WORD_LIMBS = 4
+#: Largest absolute value of the limb that responses of 16 bits leave out.
+_LARGEST_REMAINDER = 128
+#: An honest worker is refused with probability 2^-64, a vector and token: ln(2 * 2^64).
+_REFUSAL_EXPONENT = 65 * math.log(2.0)
 #: Columns of a hint that are checked at a time.
 _CHUNK = 512
 
@@ -42,7 +47,8 @@ def check_verify_bits(verify_bits: Any) -> int:
 class ProductCheck:
     """Secret check vectors of one matrix.
 
-    A wrong response, whatever a worker makes of it, passes with probability at most ``2 ** -verify_bits`` a token.
+    A wrong response, whatever a worker makes of it, passes with probability at most ``2 ** -verify_bits`` a token. Of a
+    response of 16 bits a value, wrong is what differs from the exact product by more than `largest_deviation`.
 
     Parameters
     ----------
@@ -66,6 +72,28 @@ class ProductCheck:
     The vectors are independent of each other and of the response, so all of them miss D with probability at most
     ``2 ** -verify_bits``. The same holds for a hint, modulo 2^32 with v < 32. No vector is special: a single changed
     value is found with the same probability, as ``verify_bits`` independent parities.
+
+    *Responses of 16 bits.* The lowest limbs L of the exact product are left out, and r must be secret, so nobody can
+    tell the client r L: it accepts what is within a tolerance, and bounds what that can be.
+
+    - *Right responses pass.* Entries of r are sub-Gaussian, ``E exp(s r_k) = cosh(s / 2)^2 <= exp(s^2 / 4)``, and
+      ``|L_k| <= 128``, so ``|r L| > t`` with probability ``2 exp(-t^2 / (128^2 n))`` at most, for n outputs. The
+      tolerance is the t of 2^-64.
+    - *Wrong ones do not.* Let E be the difference of a token's response and the exact product, centred modulo 2^24. If
+      an entry is more than 2 t from zero, whatever the other entries of r are, of its own values -1, 0 and 1 either
+      only 0 or none but -1 and 1 can end within the tolerance: each with probability 1/2. Otherwise, if E is longer
+      than 9 t, some of its entries make a part of length 9 t to ``sqrt(85) t``. By the theorem of Berry and Esseen
+      (constant 0.56, I. Shevtsova, 2010), with entries of 2 t at most, the part's sum lies in a given interval of
+      length 2 t with probability ``2 / sqrt(pi) / 9 + 2 * 0.56 * 2 sqrt(2) / 9 < 0.478``, and further than 2^23 - t
+      from zero, where it could wrap around, with less than 0.001. So each vector finds E with probability 1/2 at least,
+      and all of them miss it with ``2 ** -verify_bits``.
+
+    A refusal ends the use of the vectors, so all that a worker ever learns of them is that it was not refused: what it
+    sends is a fixed sequence, and the bounds hold for each response in it.
+
+    References
+    ----------
+    I. Shevtsova, "An improvement of convergence rate estimates in the Lyapunov theorem", Doklady Mathematics 82, 2010.
     """
 
     def __init__(self, matrix: torch.Tensor, verify_bits: int = DEFAULT_VERIFY_BITS, key: bytes | None = None):
@@ -118,11 +146,29 @@ class ProductCheck:
         """Memory that the check takes."""
         return self._outputs.nbytes + self._inputs.nbytes
 
+    @property
+    def tolerance(self) -> int:
+        """What a vector times a rounded response may differ by from what it is with the exact product."""
+        return math.ceil(_LARGEST_REMAINDER * math.sqrt(len(self._outputs) * _REFUSAL_EXPONENT))
+
+    @property
+    def largest_deviation(self) -> float:
+        """Euclidean norm of the largest difference that passes for a rounded response, in units of 2^-24 of q."""
+        return 9.0 * self.tolerance
+
     def accepts(self, ciphertexts: torch.Tensor, response: torch.Tensor) -> bool:
-        """Whether a response (n_tokens, 3, n_outputs) is the product of ciphertexts (n_tokens, 3, n_inputs)."""
+        """Whether a response (n_tokens, 3, n_outputs) is the product of ciphertexts (n_tokens, 3, n_inputs).
+
+        Of a response of the upper two limbs, (n_tokens, 2, n_outputs), whether it is within the tolerance.
+        """
         multiply = choose_product(self._inputs.device, len(ciphertexts)).of_ciphertexts
-        difference = self._difference(multiply, ciphertexts, response) << (WORD_BITS - CIPHERTEXT_BITS)
-        return not bool(difference.any())
+        missing = CIPHERTEXT_LIMBS - response.shape[1]
+        exact = response if not missing else torch.nn.functional.pad(response, (0, 0, missing, 0))
+        difference = self._difference(multiply, ciphertexts, exact) << (WORD_BITS - CIPHERTEXT_BITS)
+        if not missing:
+            return not bool(difference.any())
+        largest = int(difference.to(torch.int64).abs().max()) >> (WORD_BITS - CIPHERTEXT_BITS)
+        return largest <= self.tolerance
 
     def accepts_hint(self, hint: torch.Tensor, seed: bytes, parameters: LWEParameters) -> bool:
         """Whether a hint (n_outputs, rank, ring_degree) is the matrix times the public one."""
