@@ -20,8 +20,9 @@ _LEAST = {
     "max_steps": 1,
     "early_stopping": 1,
     "eval_steps": 1,
+    "memory_budget_bytes": 0,
 }
-_MAY_BE_NONE = ("max_steps", "early_stopping", "eval_steps")
+_MAY_BE_NONE = ("max_steps", "early_stopping", "eval_steps", "memory_budget_bytes")
 
 
 def check_settings(settings: Any) -> None:

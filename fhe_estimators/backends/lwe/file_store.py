@@ -63,7 +63,7 @@ class FileStore:
         self.directory = directory
         self.held_bytes = 0
         self.file_bytes = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # tensors may be released by a collection of garbage within
         self._end = 0
         self._free: dict[int, list[int]] = {}
         self._file: Any = None
@@ -98,7 +98,8 @@ class FileStore:
         """The start of a free place in the file: of one of the same size that was given back, or the end."""
         self.file_bytes += n_bytes
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="fhe_estimators_", dir=self.directory, buffering=0)
+            file = tempfile.TemporaryFile(prefix="fhe_estimators_", dir=self.directory, buffering=0)  # noqa: SIM115
+            self._file = file
         if self._free.get(n_bytes):
             return self._free[n_bytes].pop()
         start, self._end = self._end, self._end + n_bytes

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
 
+from ...backends.lwe import LWEBackend
+from ...backends.lwe.file_store import FileStore
 from .frozen_layer import FrozenLayer
+from .tape import keeping_in
 
 
-def product_bytes(layers: Sequence[FrozenLayer], n_tokens: int) -> int:
-    """Memory of the products that one batch keeps from its forward pass for its backward pass."""
-    return 4 * n_tokens * sum(layer.n_outputs for layer in layers)
-
-
-def shares(memory_budget_bytes: int, layers: Sequence[FrozenLayer], n_tokens: int) -> tuple[int, int]:
-    """Bytes for products and for hints.
+class MemoryBudget:
+    """Bytes of memory for what training keeps, shared out.
 
     Products come first: a hint that lies in a file is read once a use, a product is written as well.
+
+    Parameters
+    ----------
+    memory_bytes : int or None
+        None: as much as products need, and hints as the backend has it.
+    layers : sequence of FrozenLayer
+    n_tokens : int
+        Tokens of a batch at most.
+
+    Attributes
+    ----------
+    product_bytes : int or None
+        Memory for products.
     """
-    products = min(memory_budget_bytes, product_bytes(layers, n_tokens))
-    return products, memory_budget_bytes - products
+
+    def __init__(self, memory_bytes: int | None, layers: Sequence[FrozenLayer], n_tokens: int):
+        needed = 4 * n_tokens * sum(layer.n_outputs for layer in layers)
+        self.product_bytes = None if memory_bytes is None else min(int(memory_bytes), needed)
+        self._hint_bytes = None if memory_bytes is None else int(memory_bytes) - min(int(memory_bytes), needed)
+
+    def of_hints(self, backend: LWEBackend) -> LWEBackend:
+        """A backend whose hints take what products leave."""
+        return backend if self._hint_bytes is None else replace(backend, hint_memory_bytes=self._hint_bytes)
+
+    def keeping_products(self, directory: str | Path | None) -> AbstractContextManager[None]:
+        """Have products that are kept take their share of memory, and a file in a folder beyond, within a context."""
+        return keeping_in(FileStore(self.product_bytes, directory))

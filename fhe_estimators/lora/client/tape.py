@@ -10,7 +10,7 @@ import torch
 
 from ...backends.lwe.file_store import FileStore, StoredTensor
 
-_STORE: ContextVar[FileStore] = ContextVar("fhe_estimators_products", default=FileStore(None))
+_STORE: ContextVar[FileStore | None] = ContextVar("fhe_estimators_products", default=None)
 _TAPE: ContextVar[Tape | None] = ContextVar("fhe_estimators_tape", default=None)
 
 
@@ -18,7 +18,7 @@ class Tape:
     """What a block's remote products were, in order: recorded by its first run, taken by the second."""
 
     def __init__(self) -> None:
-        self._store = _STORE.get()
+        self._store = _STORE.get() or FileStore(None)
         self._kept: list[tuple[StoredTensor, int]] = []
         self._is_recorded = False
 
