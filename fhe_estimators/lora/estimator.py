@@ -20,6 +20,7 @@ from ._training_plan import training_plan
 from .client.adapters import add_adapters, save_adapter
 from .client.heads import set_head
 from .client.loading import is_split, load_model
+from .client.memory import MemoryBudget
 from .client.merging import merged
 from .client.split_model import CompiledModel, calibrate, compile_model, require_checks, warn_of_experts
 from .client.splitting import frozen_layers
@@ -69,12 +70,11 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         Check every response of the workers.
     verify_bits : int, default=40
         Soundness of the checks, at least 20: a wrong response passes with probability ``2 ** -verify_bits`` a token. A
-        split model has what ``fhe-estimators split --verify-bits`` gave it.
+        split model has what ``fhe-estimators split --verify-bits`` gave it. Of rounded
+        responses (``LWEBackend(download_bits=16)``), wrong is what is off by more than a few times the noise.
     memory_budget_bytes : int, default=None
-        Memory for what training keeps: the products of a batch from its forward to its backward pass, then hints. What
-        does not fit lies in a file, in the folder ``hint_directory`` of the backend. None: all products, and hints up
-        to the ``hint_memory_bytes`` of the backend. The client's part of the model, and what one layer needs while it
-        is computed, come in addition. Takes effect in `compile`.
+        Memory for the products that training keeps, then for hints; a file has the rest. None: all products, and the
+        ``hint_memory_bytes`` of the backend. The model, and the work on a layer, come in addition.
     epochs : int, default=1
         Passes over the texts.
     batch_size : int, default=8
@@ -279,7 +279,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
         else:
             compile_model(model, quantizer, verify_bits=verify_bits, progress=progress)
         parameters = backend.select_parameters(self.batch_size * self.max_length)
-        backend = self._memory_budget(model).of_hints(backend)
+        backend = MemoryBudget.of(self, model).of_hints(backend)
         program = CompiledModel(model, backend, parameters, resolve_workers(self.workers), self.device)
         if self.workers is not None:
             program.pool()
@@ -365,8 +365,7 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
                     tokenizer=self.tokenizer_,
                     verbose=self.verbose,
                 )
-                directory = resolve_linear_backend(self.backend).hint_directory
-                with self._memory_budget(self.program_.model).keeping_products(directory):
+                with MemoryBudget.of(self, self.program_.model).keeping_products():
                     training.run()
             except KeyboardInterrupt:
                 if training.history:

@@ -25,7 +25,7 @@ class LWEBackend:
         in milliseconds, once a process and device. The environment variable ``FHE_ESTIMATORS_PRODUCT`` pins it for a
         whole process, checks of responses and workers that serve included.
     download_bits : {16, 24}, default=16
-        Bits of a value of the workers' responses. 16 leave the lowest byte out, which adds a thousandth to the noise;
+        Bits of a value of the workers' responses. 16 leave the lowest byte out, which hardly adds to the noise;
         responses are then verified within a tolerance of that order, and exactly with 24 (see :doc:`/engines/lwe`).
     hint_memory_bytes : int, default=2 ** 28
         Hints beyond it lie in a file that has no name, and are read ahead as they are used.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
-from ...backends.lwe import LWEBackend
+from ...backends.lwe import LWEBackend, resolve_linear_backend
 from ...backends.lwe.file_store import FileStore
 from .frozen_layer import FrozenLayer
+from .splitting import frozen_layers
 from .tape import keeping_in
 
 
@@ -25,6 +26,8 @@ class MemoryBudget:
     layers : sequence of FrozenLayer
     n_tokens : int
         Tokens of a batch at most.
+    directory : path-like, default=None
+        The folder of the file of products.
 
     Attributes
     ----------
@@ -32,15 +35,23 @@ class MemoryBudget:
         Memory for products.
     """
 
-    def __init__(self, memory_bytes: int | None, layers: Sequence[FrozenLayer], n_tokens: int):
+    def __init__(self, memory_bytes: int | None, layers: Sequence[FrozenLayer], n_tokens: int, directory: Any = None):
         needed = 4 * n_tokens * sum(layer.n_outputs for layer in layers)
+        self.directory = directory
         self.product_bytes = None if memory_bytes is None else min(int(memory_bytes), needed)
         self._hint_bytes = None if memory_bytes is None else int(memory_bytes) - min(int(memory_bytes), needed)
+
+    @classmethod
+    def of(cls, settings: Any, model: Any) -> MemoryBudget:
+        """From the parameters of `HELoRAFineTuner`, for a model whose layers were taken out."""
+        n_tokens = settings.batch_size * settings.max_length
+        directory = resolve_linear_backend(settings.backend).hint_directory
+        return cls(settings.memory_budget_bytes, frozen_layers(model), n_tokens, directory)
 
     def of_hints(self, backend: LWEBackend) -> LWEBackend:
         """A backend whose hints take what products leave."""
         return backend if self._hint_bytes is None else replace(backend, hint_memory_bytes=self._hint_bytes)
 
-    def keeping_products(self, directory: str | Path | None) -> AbstractContextManager[None]:
-        """Have products that are kept take their share of memory, and a file in a folder beyond, within a context."""
-        return keeping_in(FileStore(self.product_bytes, directory))
+    def keeping_products(self) -> AbstractContextManager[None]:
+        """Have products that are kept take their share of memory, and a file beyond, within a context."""
+        return keeping_in(FileStore(self.product_bytes, self.directory))

@@ -34,7 +34,7 @@ def recomputed_blocks(model: nn.Module) -> Iterator[None]:
     blocks = repeated_blocks(model)
     before = [vars(block).get("forward") for block in blocks]
     for block in blocks:
-        block.forward = _Recomputed(block.forward)  # type: ignore[method-assign]
+        block.forward = _Recomputed(block.forward)
     try:
         yield
     finally:

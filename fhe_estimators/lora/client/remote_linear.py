@@ -141,7 +141,7 @@ class _NoProducts:
 def nothing_remote(model: nn.Module) -> Iterator[None]:
     """Have the remote layers of a model return zeros within the context."""
     groups = {id(module.group): module.group for module in model.modules() if isinstance(module, RemoteLinear)}
-    before = {key: vars(group).get("products") for key, group in groups.items()}
+    before: dict[int, Any] = {key: vars(group).get("products") for key, group in groups.items()}
     for group in groups.values():
         group.products = _NoProducts()
     try:

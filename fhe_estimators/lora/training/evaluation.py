@@ -56,7 +56,7 @@ class EvaluationPlan:
                     if batch.n_predictions:
                         loss, logits = batch_outputs(model, batch)
                         total, count = total + float(loss) * batch.n_predictions, count + batch.n_predictions
-                        if self.labels is not None and batch.labels is not None:
+                        if self.labels is not None and batch.labels is not None and logits is not None:
                             correct += int((logits.argmax(dim=-1).cpu() == batch.labels).sum())
         finally:
             model.train(training)

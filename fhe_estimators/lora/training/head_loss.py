@@ -47,7 +47,7 @@ class _HeadLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, head: nn.Module, labels: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
-        n_tokens = max(1, _BLOCK_LOGITS // int(head.weight.shape[0]))  # type: ignore[index, union-attr]
+        n_tokens = max(1, _BLOCK_LOGITS // int(head.weight.shape[0]))  # type: ignore[index]
         total, gradients = torch.zeros((), device=hidden.device), []
         needed = ctx.needs_input_grad[0]
         for rows, targets, weight in zip(*(x.split(n_tokens) for x in (hidden, labels, weights)), strict=True):
@@ -96,7 +96,7 @@ def _passing_through(head: nn.Module, returned: list[torch.Tensor] | None = None
         return hidden
 
     before = vars(head).get("forward")
-    head.forward = forward  # type: ignore[method-assign]
+    head.forward = forward
     try:
         yield
     finally:
