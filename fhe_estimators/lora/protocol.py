@@ -13,8 +13,9 @@ from ..backends.lwe.parameters import LWEParameters
 from ..backends.messages import pack_message, unpack_message
 from ..exceptions import ProtocolError
 
-#: 2: responses of 16 bits.
+#: 2: responses of 16 bits. Workers of version 1 are asked for all 24.
 PROTOCOL_VERSION = 2
+SUPPORTED_VERSIONS = (1, PROTOCOL_VERSION)
 LAYERS_PATH = "/v1/layers"
 PRODUCTS_PATH = "/v1/products"
 HINTS_PATH = "/v1/hints"

@@ -4,6 +4,7 @@ import json
 import pickle
 import socket
 import time
+import warnings
 
 import httpx
 import pytest
@@ -358,3 +359,25 @@ def test_the_command_checks_workers(server, monkeypatch, capsys):
     assert f"{server.url}: usable. It holds 8 layers." in output and "MB/s" in output and __version__ in output
     assert main(["worker", "--check", f"http://127.0.0.1:{free_port()}"]) == 1
     assert "NOT USABLE" in capsys.readouterr().out
+
+
+def test_a_worker_of_protocol_version_1_gives_24_bits_and_a_warning_says_so(llama, sequences):
+    tuner = HELoRAFineTuner(llama, r=2, batch_size=4, max_length=12, max_steps=1).compile()
+    worker = LocalWorker({layer.name: layer.weights for layer in tuner.program_.layers})
+    with Served(create_app(worker)) as server:
+
+        class Older(HTTPWorker):
+            def digests(self):
+                found = super().digests()
+                self.protocol_version_ = 1
+                return found
+
+        values = {}
+        for kind in (HTTPWorker, Older):
+            tuner.workers = [kind(server.url)]
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                tuner.compile()
+            assert any("older release" in str(w.message) for w in caught) is (kind is Older)
+            values[kind] = tuner.fit(sequences, fhe="execute").history_[0]["download_bytes"]
+    assert 2 * values[Older] == 3 * values[HTTPWorker]

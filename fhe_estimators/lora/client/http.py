@@ -21,6 +21,7 @@ from ..protocol import (
     MESSAGE_OVERHEAD_BYTES,
     PRODUCTS_PATH,
     PROTOCOL_VERSION,
+    SUPPORTED_VERSIONS,
     pack_tensor,
     unpack_tensor,
 )
@@ -69,6 +70,8 @@ class HTTPWorker:
         The URL.
     release_ : str or None
         Release of fhe_estimators that the worker runs; set by `digests`.
+    protocol_version_ : int
+        Version of the protocol that the worker speaks; set by `digests`. With 1 it gives responses of 24 bits only.
     shapes_ : dict of str to tuple
         Rows and columns of the layers, as the worker says; set by `digests`.
 
@@ -89,6 +92,7 @@ class HTTPWorker:
     ):
         self.name = url
         self.release_: str | None = None
+        self.protocol_version_ = PROTOCOL_VERSION
         self.shapes_: dict[str, tuple[int, int]] = {}
         self._settings: dict[str, Any] = {
             "timeout_seconds": timeout_seconds,
@@ -151,13 +155,13 @@ class HTTPWorker:
         if not body.lstrip().startswith(b"{"):
             raise ProtocolError(f"Worker {self.name} {page_fault(body, _WORKER)}")
         version = parse(Version, body, what).protocol_version
-        if version != PROTOCOL_VERSION:
+        if version not in SUPPORTED_VERSIONS:
             raise WorkerError(
                 f"Worker {self.name} speaks protocol version {version}, this client {PROTOCOL_VERSION}: install the "
                 "same release of fhe_estimators on both."
             )
         found = parse(Registration, body, what)
-        self.release_, self.shapes_ = found.release or None, found.shapes
+        self.release_, self.shapes_, self.protocol_version_ = found.release or None, found.shapes, version
         return found.layers
 
     def expect(self, n_outputs: Mapping[tuple[str, str], int]) -> None:
@@ -193,7 +197,9 @@ class HTTPWorker:
         seconds : float
             What the worker's arithmetic took, as it says.
         """
-        header = {"layer": layer, "direction": direction, "download_bits": download_bits}
+        header: dict[str, Any] = {"layer": layer, "direction": direction}
+        if download_bits != CIPHERTEXT_BITS:
+            header["download_bits"] = download_bits
         message = pack_tensor("product_request", ciphertexts, **header)
         body = self._connection.request(
             "POST",

@@ -16,7 +16,7 @@ from ...backends.lwe.parameters import CIPHERTEXT_BITS, LWEParameters
 from ...exceptions import FHEError, ProtocolError, WorkerError, WorkerIntegrityError
 from ..costs import Costs
 from ..model.weights import DIRECTIONS
-from ..protocol import Worker
+from ..protocol import PROTOCOL_VERSION, Worker
 from .frozen_layer import FrozenLayer
 from .holdings import nobody_holds
 
@@ -75,6 +75,13 @@ class WorkerPool:
             except FHEError as error:
                 digests[worker.name] = {}
                 self._note(worker, error)
+            if digests[worker.name] and getattr(worker, "protocol_version_", PROTOCOL_VERSION) < 2:
+                warnings.warn(
+                    f"Worker {worker.name} is of an older release, which does not round its responses: they have 24 "
+                    "bits a value in place of 16. Install the same release of fhe_estimators on both.",
+                    RuntimeWarning,
+                    stacklevel=5,
+                )
             expect = getattr(worker, "expect", None)
             if expect is not None:
                 expect(n_outputs)
@@ -174,6 +181,8 @@ class WorkerPool:
 
 
 def _can_round(worker: Worker) -> bool:
-    """Whether a worker's method takes ``download_bits``: a caller's own class may be older than it."""
+    """Whether a worker gives rounded responses: a server, or a caller's own class, may be older than they are."""
+    if getattr(worker, "protocol_version_", PROTOCOL_VERSION) < 2:
+        return False
     parameters = inspect.signature(worker.multiply).parameters
     return "download_bits" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
