@@ -46,7 +46,18 @@ def check_settings(settings: Any) -> None:
         raise ValueError(f"lora_dropout={dropout!r} must be from 0 to less than 1.")
 
 
-_COMPILED = ("model", "tokenizer", "task", "weight_quantizer", "backend", "device", "workers", "verify", "verify_bits")
+_COMPILED = (
+    "model",
+    "tokenizer",
+    "task",
+    "weight_quantizer",
+    "backend",
+    "device",
+    "workers",
+    "verify",
+    "verify_bits",
+    "memory_budget_bytes",
+)
 
 
 def compiled_settings(settings: Any) -> dict[str, Any]:
