@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_public_names_are_lazy_and_complete():
-    estimator_names = {name for name in estimators.__all__ if name.startswith("FHE")}
+    # Contributions are made by `predict_contributions`: few need the class.
+    estimator_names = {name for name in estimators.__all__ if name.startswith("FHE")} - {"FHEContributions"}
     assert estimator_names == {name for name in fhe_estimators.__all__ if name.startswith("FHE")}
     needs_torch = {"HELoRAFineTuner"} if find_spec("torch") is None else set()
     for name in fhe_estimators.__all__:

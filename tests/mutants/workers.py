@@ -202,8 +202,8 @@ MUTANTS = [
         "lora/training/loop.py",
         (
             "training: batches of any length count alike",
-            "share = n_predictions(batch) / total",
-            "share = 1 / len(step_batches)",
+            "* (batch.n_predictions / total)",
+            "/ len(step_batches)",
             "lora/test_estimator.py::test_accumulated_batches_count_by_their_tokens",
         ),
     ),
