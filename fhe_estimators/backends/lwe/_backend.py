@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .hint_cache import DEFAULT_MEMORY_BYTES, HintCache
-from .parameters import LWEParameters, check_download_bits, select_parameters
+from .parameters import CIPHERTEXT_BITS, LWEParameters, check_download_bits, select_parameters
 from .product_choice import AUTO, check_product
 
 
@@ -24,9 +24,10 @@ class LWEBackend:
         float64, or three of float32. All are exact, and give the same bits. ``"auto"`` measures which is the fastest,
         in milliseconds, once a process and device. The environment variable ``FHE_ESTIMATORS_PRODUCT`` pins it for a
         whole process, checks of responses and workers that serve included.
-    download_bits : {16, 24}, default=16
-        Bits of a value of the workers' responses. 16 leave the lowest byte out, which hardly adds to the noise;
-        responses are then verified within a tolerance of that order, and exactly with 24 (see :doc:`/engines/lwe`).
+    download_bits : {24, 16}, default=24
+        Bits of a value of the workers' responses. 24 are verified exactly. 16 leave the lowest byte out, a third of the
+        download, which hardly adds to the noise; but what a worker may change unnoticed is then a few times the noise
+        (see :doc:`/engines/lwe`).
     hint_memory_bytes : int, default=2 ** 28
         Hints beyond it lie in a file that has no name, and are read ahead as they are used.
     hint_directory : path-like, default=None
@@ -43,7 +44,7 @@ class LWEBackend:
 
     parameters: str = "fast"
     product: str = AUTO
-    download_bits: int = 16
+    download_bits: int = CIPHERTEXT_BITS
     hint_memory_bytes: int = DEFAULT_MEMORY_BYTES
     hint_directory: str | Path | None = None
 
