@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import ClassifierTags, Tags
-from sklearn.utils.validation import check_is_fitted
 
 from ..backends.lwe import resolve_linear_backend
 from ..quantizers.linear import resolve_linear_quantizer
 from ..utils import check_fhe_mode, progress_bar
 from ._checkpoint_work import with_checkpoint
 from ._predictions import PredictionMixin
+from ._results import ResultMixin
 from ._settings import changed_settings, check_settings, compiled_settings
 from ._training_plan import training_plan
-from .client.adapters import add_adapters, save_adapter
+from .client.adapters import add_adapters
 from .client.heads import set_head
 from .client.loading import is_split, load_model
 from .client.memory import MemoryBudget
-from .client.merging import merged
 from .client.split_model import CompiledModel, calibrate, compile_model, require_checks, warn_of_experts
 from .client.splitting import frozen_layers
 from .client.worker_reports import report_workers
@@ -35,7 +33,7 @@ from .training.examples import batches, pieces
 from .training.loop import Training
 
 
-class HELoRAFineTuner(PredictionMixin, BaseEstimator):
+class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
     """Fine-tune a language model with LoRA while untrusted workers compute its linear layers on ciphertexts.
 
     The client (this object) keeps texts, activations, gradients, adapters and losses. Workers hold the frozen weights
@@ -378,31 +376,6 @@ class HELoRAFineTuner(PredictionMixin, BaseEstimator):
                 raise
         self.model_, self.history_ = model.eval(), training.history
         return self
-
-    def save_adapter(self, path: Any) -> None:
-        """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``.
-
-        Parameters
-        ----------
-        path : path-like
-            The folder; made if it does not exist.
-        """
-        check_is_fitted(self, "model_")
-        save_adapter(self.model_, Path(path))
-
-    def merge(self) -> Any:
-        """A plain transformers model: the original weights, in float32, with the adapter merged into them.
-
-        Its answers differ from this object's by the quantization of the frozen weights.
-
-        Returns
-        -------
-        model : PreTrainedModel
-            It needs nothing of this library; ``save_pretrained`` keeps it.
-        """
-        check_is_fitted(self, "model_")
-        with quiet_libraries(self.verbose):
-            return merged(self.model_, self.model, self.task, getattr(self, "classes_", None), self.pad_token_)
 
     def _forget_fit(self) -> None:
         if hasattr(self, "model_"):
