@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 _PYTORCH = ("torch",)
+_SERVICE = ("fastapi", "uvicorn", "httpx", "prometheus_client")
 _FINE_TUNING = ("torch", "transformers", "peft", "accelerate", "fastapi", "uvicorn", "httpx")
 
 #: Files that import optional libraries at their top, or show them in their docstrings: left out where one of these is
@@ -28,6 +29,7 @@ NEEDS = {
     "fhe_estimators/datasets/_language.py": (*_FINE_TUNING, "gguf"),
     "fhe_estimators/lora/*": _FINE_TUNING,
     "fhe_estimators/quantizers/linear.py": _PYTORCH,
+    "fhe_estimators/serving/server/app.py": _SERVICE,
     "tests/attacks/fine_tuning.py": _FINE_TUNING,
     "tests/attacks/test_worker_*": _FINE_TUNING,
     "tests/backends/lwe/*": _PYTORCH,
@@ -35,10 +37,22 @@ NEEDS = {
     "tests/docs/*": _FINE_TUNING,
     "tests/lora/*": _FINE_TUNING,
     "tests/quantizers/test_linear.py": _PYTORCH,
+    "tests/serving/served.py": _SERVICE,
 }
 
 #: Libraries without which single tests are skipped, by a call of `pytest.importorskip`.
-OPTIONAL = {*_FINE_TUNING, "concrete", "gguf", "importlinter", "lightgbm", "numba", "numpydoc", "skops", "xgboost"}
+OPTIONAL = {
+    *_FINE_TUNING,
+    *_SERVICE,
+    "concrete",
+    "gguf",
+    "importlinter",
+    "lightgbm",
+    "numba",
+    "numpydoc",
+    "skops",
+    "xgboost",
+}
 
 #: Other reasons to skip a test, each with why it is right to do without it.
 REASONS = {

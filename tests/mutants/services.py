@@ -49,7 +49,7 @@ MUTANTS = [
             "service: processes outlive it",
             "threading.Thread(target=_end_with, args=(parent,), daemon=True).start()",
             "pass",
-            "serving/test_remote_model.py::TestProcesses::test_no_process_is_left_of_a_server_that_was_killed",
+            "serving/test_service_processes.py::test_no_process_is_left_of_a_server_that_was_killed",
         ),
     ),
     *of_file(

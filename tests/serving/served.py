@@ -83,3 +83,21 @@ class Command:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate(timeout=60)
+
+
+#: Where evaluation keys for the model go.
+KEYS = "/v1/models/model/keys"
+
+
+def registered(http, client, headers=ALICE):
+    return http.post(KEYS, content=client.evaluation_keys, headers=headers).json()["keys_id"]
+
+
+def predict(http, keys_id, content, headers=ALICE):
+    return http.post(f"/v1/models/model/predict?keys={keys_id}", content=content, headers=headers)
+
+
+def code(response):
+    body = response.json()
+    assert set(body) == {"detail", "code"} and body["detail"]
+    return response.status_code, body["code"]

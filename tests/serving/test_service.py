@@ -8,60 +8,13 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.serving import FHEClient
-from tests.serving.served import ALICE, BOB, iris_model, metric, served
-
-KEYS = "/v1/models/model/keys"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return iris_model(folder, backend="ckks")
-
-
-@pytest.fixture(scope="module")
-def service(folder, model):
-    limits = {"max_body_bytes": 2_000_000, "max_keys_bytes": 20_000_000, "max_rows": 100, "body_seconds": 1.0}
-    with served([folder / "model.server.fhe"], **limits) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def client(folder, model):
-    client = FHEClient.load(folder / "model.client.fhe")
-    client.generate_keys()
-    return client
-
-
-@pytest.fixture(scope="module")
-def request_of_one_row(client, model):
-    return client.encrypt(model[1][:1])
-
-
-def registered(http, client, headers=ALICE):
-    return http.post(KEYS, content=client.evaluation_keys, headers=headers).json()["keys_id"]
-
-
-def predict(http, keys_id, content, headers=ALICE):
-    return http.post(f"/v1/models/model/predict?keys={keys_id}", content=content, headers=headers)
-
-
-def code(response):
-    body = response.json()
-    assert set(body) == {"detail", "code"} and body["detail"]
-    return response.status_code, body["code"]
+from tests.serving.served import ALICE, BOB, KEYS, code, iris_model, metric, predict, registered, served
 
 
 class TestAnswers:
@@ -238,53 +191,6 @@ def raw(service, text):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(text.encode())
         return connection.recv(10_000)
-
-
-def bodies(message):
-    """Random bytes, and messages with some of them changed."""
-    changed = st.tuples(st.integers(0, len(message) - 1), st.binary(min_size=1, max_size=8)).map(
-        lambda change: message[: change[0]] + change[1] + message[change[0] + len(change[1]) :]
-    )
-    headers = st.dictionaries(st.text(max_size=9), st.none() | st.booleans() | st.integers() | st.text(), max_size=4)
-    packed = st.builds(pack_message, st.sampled_from(["request", "evaluation_keys"]), headers, st.just([b"x"]))
-    return st.binary(max_size=100) | changed | packed
-
-
-class TestMalformedRequests:
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(data=st.data())
-    def test_no_operation_of_the_document_fails(self, service, client, request_of_one_row, data):
-        """Whatever is sent to whatever the OpenAPI document lists: refused, with a status that it lists."""
-        _, _, http = service
-        document = http.get("/openapi.json").json()
-        operations = [(path, method) for path, methods in document["paths"].items() for method in methods]
-        path, method = data.draw(st.sampled_from(sorted(operations)))
-        keys_id = registered(http, client)
-        some_name = st.sampled_from(["model", "other", keys_id]) | st.from_regex(r"[\w.%-]{1,80}", fullmatch=True)
-        url = path.replace("{name}", data.draw(some_name)).replace("{keys_id}", data.draw(some_name))
-        content = data.draw(bodies(request_of_one_row)) if method == "post" else None
-        headers = {**ALICE, **data.draw(st.sampled_from([{}, {"Request-Timeout": "1e5"}, {"Content-Encoding": "br"}]))}
-        response = http.request(method, url, params={"keys": data.draw(some_name)}, content=content, headers=headers)
-        listed = {int(status) for status in document["paths"][path][method]["responses"]}
-        assert response.status_code in listed | {404, 405, 422}
-        assert response.status_code < 500
-
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(data=st.data())
-    def test_changed_messages_are_malformed(self, service, client, request_of_one_row, data):
-        _, _, http = service
-        content = data.draw(bodies(request_of_one_row))
-        assert predict(http, registered(http, client), content).status_code in (200, 400, 413)
-
-    def test_ciphertexts_that_no_encryption_gives(self, service, client, model):
-        _, _, http = service
-        header, blobs = unpack_message("request", client.encrypt(model[1][:1]))
-        for forged in ([], [b""], [bytes(len(blob)) for blob in blobs], [*blobs, blobs[0]], [bytes(blobs[0])[:-1]]):
-            response = predict(http, registered(http, client), pack_message("request", header, forged))
-            assert code(response) == (400, "malformed")
-        for change in ({"request_id": None}, {"batches": [[10**9, 0]]}, {"batches": "x"}, {"key_id": []}):
-            response = predict(http, registered(http, client), pack_message("request", {**header, **change}, blobs))
-            assert response.status_code in (400, 413)
 
 
 def test_private_services_show_nothing_without_a_token(folder, model):
