@@ -181,6 +181,8 @@ def program_digest(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> str:
     """Hexadecimal SHA-256 of a quantized ensemble and its settings."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for field in fields(ensemble):
+        if field.metadata.get("of_client"):
+            continue
         value = getattr(ensemble, field.name)
         if value is None:
             continue

@@ -2,15 +2,17 @@
 
 from ._boosters import as_estimator
 from ._contributions import contribution_ensemble
+from ._encoding import RowEncoding
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
-from ._importers import absent_value, ensemble_from_model
+from ._importers import absent_value, ensemble_from_model, knows_categories
 from .links import Link
 
 __all__ = [
     "LEAF",
     "MISSING",
     "Link",
+    "RowEncoding",
     "TreeEnsemble",
     "absent_value",
     "as_estimator",
@@ -18,6 +20,7 @@ __all__ = [
     "decision_leaves",
     "ensemble_from_model",
     "evaluate",
+    "knows_categories",
     "scores_from_sums",
     "sum_leaves",
 ]

@@ -152,7 +152,7 @@ class _XGBoostBooster(BoosterEstimator):
 
     def _booster_predict(self, X: Any) -> np.ndarray:
         names = None if hasattr(X, "columns") else self.booster.feature_names
-        rows = import_module("xgboost").DMatrix(X, feature_names=names)
+        rows = import_module("xgboost").DMatrix(X, missing=self.missing, feature_names=names, enable_categorical=True)
         if self._objective == "multi:softmax":  # predicts labels instead of probabilities
             return softmax(self.booster.predict(rows, output_margin=True, validate_features=False), axis=1)
         return np.asarray(self.booster.predict(rows, validate_features=False))

@@ -67,7 +67,10 @@ def contribution_ensemble(ensemble: TreeEnsemble) -> TreeEnsemble:
         If the source model does not tell how many samples reached its nodes.
     """
     means = expected_values(ensemble)
-    n_columns = ensemble.n_features + 1
+    column_of = np.arange(ensemble.n_features)
+    if ensemble.encoding is not None:  # sets of categories count for the column that they are of
+        column_of[ensemble.n_columns :] = [one.column for one in ensemble.encoding.sets]
+    n_columns = ensemble.n_columns + 1
     credit = np.zeros((ensemble.n_nodes, ensemble.width, n_columns))
     parents = np.flatnonzero(~ensemble.is_leaf)
     depths = _depths(ensemble, parents)
@@ -75,7 +78,7 @@ def contribution_ensemble(ensemble: TreeEnsemble) -> TreeEnsemble:
         nodes = parents[depths[parents] == depth]
         for child in (ensemble.left[nodes], ensemble.right[nodes]):
             credit[child] = credit[nodes]
-            credit[child, :, ensemble.feature[nodes]] += means[child] - means[nodes]
+            credit[child, :, column_of[ensemble.feature[nodes]]] += means[child] - means[nodes]
     credit[~ensemble.is_leaf] = 0.0
     base = np.zeros((ensemble.n_scores, n_columns))
     base[:, -1] = ensemble.base_score

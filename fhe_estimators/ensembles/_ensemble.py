@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from ._encoding import RowEncoding
 from ._validation import validate_ensemble
 from .links import Link
 
@@ -65,6 +66,9 @@ class TreeEnsemble:
     cover : ndarray of shape (n_nodes,), float64, default=None
         Weight of the training samples that reached each node, where the source model tells it. Quantized ensembles
         have none: no server needs it.
+    encoding : RowEncoding, default=None
+        How a data owner's rows become the features, where they are not the features themselves. Quantized ensembles
+        have none: it is the quantizer that knows it then.
     """
 
     n_features: int
@@ -84,17 +88,23 @@ class TreeEnsemble:
     allow_nan: bool = False
     score_scale: np.ndarray = 1.0  # type: ignore[assignment]  # a float is broadcast
     cover: np.ndarray | None = None
+    encoding: RowEncoding | None = field(default=None, metadata={"of_client": True})
 
     def __post_init__(self) -> None:
         scale = np.asarray(self.score_scale, dtype=np.float64)
         object.__setattr__(self, "score_scale", np.broadcast_to(scale, (self.n_scores,)) if scale.ndim == 0 else scale)
         validate_ensemble(self)
-        for field in fields(self):
-            array = getattr(self, field.name)
+        for one in fields(self):
+            array = getattr(self, one.name)
             if isinstance(array, np.ndarray):
                 array = array.view()
                 array.setflags(write=False)
-                object.__setattr__(self, field.name, array)
+                object.__setattr__(self, one.name, array)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of a data owner's rows."""
+        return self.n_features if self.encoding is None else self.encoding.n_columns
 
     @property
     def n_trees(self) -> int:

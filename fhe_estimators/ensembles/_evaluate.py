@@ -100,7 +100,7 @@ def evaluate(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
 
 
 def _as_input(ensemble: TreeEnsemble, X: np.ndarray) -> np.ndarray:
-    X = np.asarray(X)
+    X = np.asarray(X) if ensemble.encoding is None else ensemble.encoding.transform(X)
     if X.ndim != 2 or X.shape[1] != ensemble.n_features:
         raise ValueError(f"X must have shape (n_samples, {ensemble.n_features}), got {X.shape}.")
     if ensemble.is_quantized:

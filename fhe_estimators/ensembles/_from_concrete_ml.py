@@ -12,7 +12,7 @@ from ..exceptions import UnsupportedModelError
 from ._ensemble import TreeEnsemble
 
 
-def import_model(model: Any) -> TreeEnsemble:
+def import_model(model: Any, X: Any = None) -> TreeEnsemble:
     """Import a fitted tree model of Concrete ML.
 
     Every comparison ``quantize(x) > t`` becomes ``x > e`` with the largest float64 ``e`` that is quantized to no more

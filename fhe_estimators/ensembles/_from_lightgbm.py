@@ -8,6 +8,7 @@ import numpy as np
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
+from ._encoding import CategoryColumn, RowEncoding, SetFeatures, category_columns
 from ._ensemble import LEAF, TreeEnsemble
 from .links import ExpitLink, ExpLink, IdentityLink, Link, OneVersusRestLink, SigmoidLink, SoftmaxLink
 
@@ -33,32 +34,52 @@ _ZERO = float(np.float32(1e-35))
 _INFINITY = 1e300
 
 
-def import_model(model: Any) -> TreeEnsemble:
-    """Import a fitted ``LGBMClassifier`` or ``LGBMRegressor``."""
+def import_model(model: Any, X: Any = None) -> TreeEnsemble:
+    """Import a fitted ``LGBMClassifier``, ``LGBMRegressor`` or ``LGBMRanker``; ``X`` are rows as it was trained on."""
     if not hasattr(model, "booster_"):
         raise UnsupportedModelError(
             f"{type(model).__name__} is not a scikit-learn-style LightGBM model: use LGBMClassifier or LGBMRegressor."
         )
-    if getattr(model.booster_, "pandas_categorical", None):
-        raise UnsupportedModelError(
-            "The LightGBM model was trained on columns of pandas categories, which it turns into numbers of its own: "
-            "encode them as numbers before training (OrdinalEncoder or OneHotEncoder)."
-        )
     dump = model.booster_.dump_model()
-    n_scores = int(dump["num_tree_per_iteration"])
-    trees = [_tree(info["tree_structure"], i % n_scores) for i, info in enumerate(dump["tree_info"])]
+    n_scores, n_columns = int(dump["num_tree_per_iteration"]), int(dump["max_feature_idx"]) + 1
+    sets = SetFeatures(n_columns)
+    trees = [_tree(info["tree_structure"], i % n_scores, sets) for i, info in enumerate(dump["tree_info"])]
     if dump.get("average_output"):
         n_rounds = len(trees) // n_scores
         trees = [SourceTree(**{**vars(tree), "value": tree.value / n_rounds}) for tree in trees]
     return assemble(
         trees,
-        n_features=int(dump["max_feature_idx"]) + 1,
+        n_features=n_columns + len(sets.sets),
         n_scores=n_scores,
         base_score=np.zeros(n_scores),
         link=_link(dump.get("objective", "none")),
         input_dtype="float64",
         allow_nan=True,
+        encoding=RowEncoding(
+            n_columns,
+            integer_dtype="float32",  # as LightGBM reads arrays of integers
+            signed_fractions=True,
+            categories=_categories(model.booster_, X),
+            sets=sets.sets,
+        ),
     )
+
+
+def _categories(booster: Any, X: Any) -> tuple[CategoryColumn, ...]:
+    """Columns of pandas categories: LightGBM keeps their values in order, but not which columns they are."""
+    values = getattr(booster, "pandas_categorical", None) or []
+    if not values:
+        return ()
+    columns = category_columns(X)
+    if not columns:
+        info = booster.model_to_string(num_iteration=1).partition("feature_infos=")[2].partition("\n")[0].split()
+        columns = [j for j, of_feature in enumerate(info) if of_feature != "none" and not of_feature.startswith("[")]
+    if len(columns) != len(values):
+        raise UnsupportedModelError(
+            f"The LightGBM model was trained on {len(values)} columns of pandas categories, and does not say which "
+            "ones: pass rows of the training set (a DataFrame with the same dtypes) as X= to from_fitted."
+        )
+    return tuple(CategoryColumn(j, tuple(of_column)) for j, of_column in zip(columns, values, strict=True))
 
 
 def _link(objective: str) -> Link:
@@ -71,19 +92,24 @@ def _link(objective: str) -> Link:
     return link(divisor=1.0 / sigmoid) if issubclass(link, (SigmoidLink, OneVersusRestLink)) else link()
 
 
-def _tree(structure: dict[str, Any], column: int) -> SourceTree:
+def _tree(structure: dict[str, Any], column: int, sets: SetFeatures) -> SourceTree:
     nodes = _nodes_by_parent(structure)
     index = {id(node): i for i, node in enumerate(nodes)}
     leaf = np.array(["leaf_value" in node for node in nodes])
 
-    def child(name: str) -> np.ndarray:
-        return np.array([LEAF if "leaf_value" in node else index[id(node[name])] for node in nodes])
+    def child(name: str, of_set: str) -> np.ndarray:
+        # Members of a set of categories go left in LightGBM, and right here: the feature of the set is 1.
+        names = [of_set if node.get("decision_type") == "==" else name for node in nodes]
+        return np.array(
+            [LEAF if "leaf_value" in node else index[id(node[n])] for node, n in zip(nodes, names, strict=True)]
+        )
 
+    tests = [_test(node, sets) for node in nodes]
     return SourceTree(
-        feature=np.array([node.get("split_feature", 0) for node in nodes]),
-        threshold=_thresholds(np.array([node.get("threshold", 0.0) for node in nodes], dtype=np.float64)),
-        left=child("left_child"),
-        right=child("right_child"),
+        feature=np.array([feature for feature, _ in tests]),
+        threshold=_thresholds(np.array([threshold for _, threshold in tests], dtype=np.float64)),
+        left=child("left_child", of_set="right_child"),
+        right=child("right_child", of_set="left_child"),
         missing_right=np.array(
             [not is_leaf and _missing_goes_right(n) for n, is_leaf in zip(nodes, leaf, strict=True)]
         ),
@@ -92,6 +118,14 @@ def _tree(structure: dict[str, Any], column: int) -> SourceTree:
         # A tree of one leaf has no count in some versions, and needs none.
         cover=np.array([node.get("leaf_count", node.get("internal_count", 0)) for node in nodes], dtype=np.float64),
     )
+
+
+def _test(node: dict[str, Any], sets: SetFeatures) -> tuple[int, float]:
+    """Feature and threshold of a node; what is in no set, missing and negative codes included, goes the other way."""
+    if node.get("decision_type") != "==":
+        return node.get("split_feature", 0), node.get("threshold", 0.0)
+    codes = [int(code) for code in str(node["threshold"]).split("||")]
+    return sets.feature(node["split_feature"], codes, with_missing=False), 0.5
 
 
 def _thresholds(dumped: np.ndarray) -> np.ndarray:
@@ -117,16 +151,15 @@ def _nodes_by_parent(structure: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check_split(node: dict[str, Any]) -> None:
-    if node["decision_type"] != "<=":
-        raise UnsupportedModelError(
-            "The LightGBM model splits on categories: encode them as numbers before training "
-            "(OrdinalEncoder or OneHotEncoder) and leave categorical_feature unset."
-        )
-    if node["missing_type"] == "Zero":
+    if node["decision_type"] not in ("<=", "=="):
+        raise UnsupportedModelError(f"The LightGBM model has splits of an unknown type, {node['decision_type']!r}.")
+    if node["missing_type"] == "Zero" and node["decision_type"] == "<=":
         raise UnsupportedModelError("zero_as_missing=True is not supported: use NaN for missing values.")
 
 
 def _missing_goes_right(node: dict[str, Any]) -> bool:
+    if node["decision_type"] == "==":
+        return False
     if node["missing_type"] == "NaN":
         return not node["default_left"]
     return not node["threshold"] >= 0.0  # without a direction LightGBM reads NaN as 0

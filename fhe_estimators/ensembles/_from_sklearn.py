@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
 from functools import singledispatch
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from sklearn.tree import BaseDecisionTree
 from ..exceptions import UnsupportedModelError
 from ..utils import get_tags
 from ._assembly import SourceTree, assemble
+from ._categories_of_sklearn import CategoricalColumns
 from ._ensemble import TreeEnsemble
 from .links import (
     AverageLink,
@@ -40,23 +42,27 @@ from .links import (
 EULER_GAMMA = float(np.euler_gamma)
 
 
+def import_model(model: Any, X: Any = None) -> TreeEnsemble:
+    """Import a fitted model of scikit-learn (or of a subclass of one); it knows all that there is to know of ``X``."""
+    return _import(model)
+
+
 @singledispatch
-def import_model(model: Any) -> TreeEnsemble:
-    """Import a fitted model of scikit-learn (or of a subclass of one)."""
+def _import(model: Any) -> TreeEnsemble:
     if isinstance(model, (AdaBoostClassifier, BaggingClassifier, BaggingRegressor)):
-        return import_module("._from_sklearn_meta", __package__).import_meta(model)
+        return importlib.import_module("._from_sklearn_meta", __package__).import_meta(model)
     raise UnsupportedModelError(
         f"{type(model).__name__} is not a tree ensemble that can be imported: use a DecisionTree, RandomForest, "
         "ExtraTrees, GradientBoosting, HistGradientBoosting or IsolationForest model."
     )
 
 
-@import_model.register
+@_import.register
 def _(model: BaseDecisionTree) -> TreeEnsemble:
     return _averaged([model], model, is_classifier=hasattr(model, "classes_"))
 
 
-@import_model.register
+@_import.register
 def _(model: BaseForest) -> TreeEnsemble:
     if not hasattr(model, "n_outputs_") or (not isinstance(model, ForestClassifier) and not hasattr(model, "predict")):
         raise UnsupportedModelError(f"{type(model).__name__} does not predict.")
@@ -88,8 +94,8 @@ def _class_probabilities(value: np.ndarray, counts: tuple[int, ...], first: int)
     return found if found.shape[1] else np.zeros((len(value), 1))
 
 
-@import_model.register(GradientBoostingClassifier)
-@import_model.register(GradientBoostingRegressor)
+@_import.register(GradientBoostingClassifier)
+@_import.register(GradientBoostingRegressor)
 def _(model: Any) -> TreeEnsemble:
     if not (isinstance(model.init_, (DummyClassifier, DummyRegressor)) or model.init_ == "zero"):
         raise UnsupportedModelError(
@@ -111,7 +117,7 @@ def _(model: Any) -> TreeEnsemble:
     return _ensemble(model, trees, prior, link)
 
 
-@import_model.register
+@_import.register
 def _(model: IsolationForest) -> TreeEnsemble:
     trees = []
     for estimator, features in zip(model.estimators_, model.estimators_features_, strict=True):
@@ -143,21 +149,18 @@ def _average_path_length(n_samples: np.ndarray) -> np.ndarray:
     return np.select([n_samples <= 1, n_samples == 2], [0.0, 1.0], average)
 
 
-@import_model.register(HistGradientBoostingClassifier)
-@import_model.register(HistGradientBoostingRegressor)
+@_import.register(HistGradientBoostingClassifier)
+@_import.register(HistGradientBoostingRegressor)
 def _(model: Any) -> TreeEnsemble:
-    if model.is_categorical_ is not None and np.any(model.is_categorical_):
-        raise UnsupportedModelError(
-            f"{type(model).__name__} splits on categories: encode them as numbers before training "
-            "(OrdinalEncoder or OneHotEncoder) and set categorical_features=None."
-        )
+    columns = CategoricalColumns(model)
     trees = [
-        _histogram_tree(predictor.nodes, column)
+        _histogram_tree(predictor, column, columns)
         for stage in model._predictors
         for column, predictor in enumerate(stage)
     ]
     prior = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(-1)
-    return _ensemble(model, trees, prior, _histogram_link(model, len(prior)), input_dtype="float64")
+    ensemble = _ensemble(model, trees, prior, _histogram_link(model, len(prior)), "float64", columns.sets.sets)
+    return replace(ensemble, encoding=columns.encoding())
 
 
 def _histogram_link(model: Any, n_scores: int) -> Link:
@@ -166,14 +169,20 @@ def _histogram_link(model: Any, n_scores: int) -> Link:
     return ExpLink() if model.loss in ("poisson", "gamma") else IdentityLink()
 
 
-def _histogram_tree(nodes: np.ndarray, column: int) -> SourceTree:
-    leaf = nodes["is_leaf"].astype(bool)
+def _histogram_tree(predictor: Any, column: int, columns: CategoricalColumns) -> SourceTree:
+    nodes = predictor.nodes
+    leaf, of_set = nodes["is_leaf"].astype(bool), nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)
+    feature, threshold = columns.order[nodes["feature_idx"]], nodes["num_threshold"].copy()
+    for node in np.flatnonzero(of_set):
+        feature[node], threshold[node] = columns.feature(predictor, nodes[node]), 0.5
+    left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
     return SourceTree(
-        feature=nodes["feature_idx"],
-        threshold=nodes["num_threshold"],
-        left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
-        right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
-        missing_right=~nodes["missing_go_to_left"].astype(bool),
+        feature=feature,
+        threshold=threshold,
+        # Members of a set of categories go left in scikit-learn, and right here: the feature of the set is 1.
+        left=np.where(leaf, -1, np.where(of_set, right, left)),
+        right=np.where(leaf, -1, np.where(of_set, left, right)),
+        missing_right=~nodes["missing_go_to_left"].astype(bool) & ~of_set,
         value=nodes["value"][:, None],
         column=column,
         cover=nodes["count"],
@@ -197,11 +206,16 @@ def _tree(tree: Any, value: np.ndarray, column: int = 0, features: np.ndarray | 
 
 
 def _ensemble(
-    model: Any, trees: list[SourceTree], prior: np.ndarray, link: Link, input_dtype: str = "float32"
+    model: Any,
+    trees: list[SourceTree],
+    prior: np.ndarray,
+    link: Link,
+    input_dtype: str = "float32",
+    sets: tuple[Any, ...] = (),
 ) -> TreeEnsemble:
     return assemble(
         trees,
-        n_features=model.n_features_in_,
+        n_features=model.n_features_in_ + len(sets),
         n_scores=len(prior),
         base_score=prior,
         link=link,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.base import is_classifier
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
+from ._encoding import CategoryColumn, RowEncoding, SetFeatures, category_columns, category_values
 from ._ensemble import TreeEnsemble
 from .links import ExpitLink, ExpLink, IdentityLink, Link, SigmoidLink, SoftmaxLink
 
@@ -34,15 +36,16 @@ _OBJECTIVES: dict[str, tuple[type[Link], Any]] = {
 _SATURATED = 104.0
 
 
-def import_model(model: Any) -> TreeEnsemble:
-    """Import a fitted ``XGBClassifier``, ``XGBRegressor`` or a random-forest variant of them."""
+def import_model(model: Any, X: Any = None) -> TreeEnsemble:
+    """Import a fitted ``XGBClassifier``, ``XGBRegressor``, ``XGBRanker`` or a random-forest variant of them.
+
+    ``X`` are rows as it was trained on.
+    """
     if not hasattr(model, "get_booster"):
         raise UnsupportedModelError(
             f"{type(model).__name__} is not a scikit-learn-style XGBoost model: use XGBClassifier or XGBRegressor "
             "(load a saved booster with their load_model)."
         )
-    if not np.isnan(model.missing):
-        raise UnsupportedModelError(f"missing={model.missing!r} is not supported: use NaN for missing values.")
     learner = json.loads(model.get_booster().save_raw("json"))["learner"]
     objective = learner["objective"]["name"]
     if objective not in _OBJECTIVES:
@@ -50,21 +53,62 @@ def import_model(model: Any) -> TreeEnsemble:
     link, to_margin = _OBJECTIVES[objective]
     if link is SigmoidLink and not is_classifier(model):
         link = ExpitLink  # a regressor predicts the probability of the second class
-    trees = _trees(learner["gradient_booster"], learner["learner_model_param"], _n_rounds(model))
+    sets = SetFeatures(int(learner["learner_model_param"]["num_feature"]))
+    trees = _trees(learner["gradient_booster"], learner["learner_model_param"], _n_rounds(model), sets)
     n_scores = _n_scores(learner["learner_model_param"])
     if link is SigmoidLink and n_scores > 1:
         raise UnsupportedModelError("Multi-label XGBoost models are not supported: train one model a label.")
     base = np.broadcast_to(_base_score(learner["learner_model_param"]), (n_scores,))
     return assemble(
         trees,
-        n_features=int(learner["learner_model_param"]["num_feature"]),
+        n_features=sets.n_columns + len(sets.sets),
         n_scores=n_scores,
         base_score=np.array(base) if to_margin is None else _finite_margin(to_margin, base),
         link=link(),
         strict=True,
         input_dtype="float32",
         allow_nan=True,
+        encoding=_encoding(model, learner, sets, X),
     )
+
+
+def _encoding(model: Any, learner: dict[str, Any], sets: SetFeatures, X: Any) -> RowEncoding | None:
+    categories = _categories(learner, X)
+    missing = None if model.missing is None or np.isnan(model.missing) else float(model.missing)
+    if not categories and not sets.sets and missing is None:
+        return None
+    return RowEncoding(
+        sets.n_columns,
+        input_dtype="float32",
+        missing=missing,
+        refuses_unknown=True,
+        categories=categories,
+        sets=sets.sets,
+    )
+
+
+def _categories(learner: dict[str, Any], X: Any) -> tuple[CategoryColumn, ...]:
+    """Columns of categories, with the values that XGBoost 3.1 and later records, or those of ``X``."""
+    booster = learner["gradient_booster"]
+    recorded = booster.get("gbtree", booster).get("model", {}).get("cats", {}).get("enc", [])
+    if any(_n_recorded(one) for one in recorded):
+        return tuple(
+            CategoryColumn(j, tuple(_recorded_values(one))) for j, one in enumerate(recorded) if _n_recorded(one)
+        )
+    types = learner.get("feature_types", [])
+    of_rows = {j: category_values(X, j) for j in category_columns(X)}
+    return tuple(CategoryColumn(j, of_rows.get(j)) for j, kind in enumerate(types) if kind == "c")
+
+
+def _n_recorded(recorded: dict[str, Any]) -> int:
+    return len(recorded.get("values", []))
+
+
+def _recorded_values(recorded: dict[str, Any]) -> list[Any]:
+    if "offsets" not in recorded:
+        return recorded["values"]
+    text, offsets = bytes(value % 256 for value in recorded["values"]), recorded["offsets"]
+    return [text[start:end].decode() for start, end in itertools.pairwise(offsets)]
 
 
 def _finite_margin(to_margin: Any, base: np.ndarray) -> np.ndarray:
@@ -90,7 +134,9 @@ def _base_score(parameters: dict[str, str]) -> np.ndarray:
     return np.asarray(np.atleast_1d(json.loads(parameters["base_score"])), dtype=np.float32).astype(np.float64)
 
 
-def _trees(booster: dict[str, Any], parameters: dict[str, str], n_rounds: int | None) -> list[SourceTree]:
+def _trees(
+    booster: dict[str, Any], parameters: dict[str, str], n_rounds: int | None, sets: SetFeatures
+) -> list[SourceTree]:
     weights = None
     if booster["name"] == "dart":  # before XGBoost 3.4
         booster, weights = booster["gbtree"], booster["weight_drop"]
@@ -104,25 +150,27 @@ def _trees(booster: dict[str, Any], parameters: dict[str, str], n_rounds: int | 
     if n_rounds is not None:
         per_round = int(model["gbtree_model_param"]["num_parallel_tree"]) * _n_scores(parameters)
         used = min(used, n_rounds * per_round)
-    return [_tree(model["trees"][i], model["tree_info"][i], weights[i]) for i in range(used)]
+    return [_tree(model["trees"][i], model["tree_info"][i], weights[i], sets) for i in range(used)]
 
 
-def _tree(tree: dict[str, Any], column: int, weight: float) -> SourceTree:
+def _tree(tree: dict[str, Any], column: int, weight: float, sets: SetFeatures) -> SourceTree:
     if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
         raise UnsupportedModelError(
             "multi_strategy='multi_output_tree' is not supported: train with multi_strategy='one_output_per_tree'."
         )
-    if any(tree.get("split_type", ())):
-        raise UnsupportedModelError(
-            "The XGBoost model splits on categories: encode them as numbers before training and set "
-            "enable_categorical=False."
-        )
     left = np.array(tree["left_children"], dtype=np.int64)
     # Thresholds of inner nodes, values of leaves: float32 printed in decimal.
     condition = np.array(tree["split_conditions"], dtype=np.float32).astype(np.float64)
+    feature, threshold = np.array(tree["split_indices"], dtype=np.int64), condition.copy()
+    starts, sizes = tree.get("categories_segments", ()), tree.get("categories_sizes", ())
+    for node, start, size in zip(tree.get("categories_nodes", ()), starts, sizes, strict=True):
+        # Members of the set go right, all others (negative codes and codes that training did not see) left.
+        codes, missing = tree["categories"][start : start + size], not tree["default_left"][node]
+        feature[node] = sets.feature(feature[node], codes, with_missing=missing)
+        threshold[node] = 0.5
     return SourceTree(
-        feature=np.array(tree["split_indices"], dtype=np.int64),
-        threshold=condition,
+        feature=feature,
+        threshold=threshold,
         left=left,
         right=np.array(tree["right_children"], dtype=np.int64),
         missing_right=~np.array(tree["default_left"], dtype=bool),

@@ -40,7 +40,25 @@ def absent_value(model: Any) -> float:
     return float("nan") if from_xgboost else 0.0
 
 
-def ensemble_from_model(model: Any) -> TreeEnsemble:
+def knows_categories(model: Any) -> bool:
+    """Whether a model splits columns of categories by sets of them.
+
+    Parameters
+    ----------
+    model : estimator or Booster
+        Fitted or not.
+
+    Returns
+    -------
+    knows : bool
+        True for models of XGBoost and LightGBM, and for scikit-learn's histogram gradient boosting.
+    """
+    source = model.booster if isinstance(model, BoosterEstimator) else model
+    classes = [(cls.__module__.partition(".")[0], cls.__name__) for cls in type(source).__mro__]
+    return any(module in ("xgboost", "lightgbm") or name == "BaseHistGradientBoosting" for module, name in classes)
+
+
+def ensemble_from_model(model: Any, X: Any = None) -> TreeEnsemble:
     """Trees of a fitted scikit-learn, XGBoost or LightGBM model, in floats.
 
     Parameters
@@ -48,6 +66,8 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
     model : estimator or Booster
         A fitted decision tree, random forest, extra trees, (histogram) gradient boosting or isolation
         forest of scikit-learn, or an XGBoost or LightGBM classifier, regressor or booster; or one of Concrete ML.
+    X : DataFrame of shape (n_samples, n_features), default=None
+        Rows of the training set: they tell which columns hold which categories where the model does not.
 
     Returns
     -------
@@ -57,7 +77,7 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
     Raises
     ------
     UnsupportedModelError
-        If the model, or something it uses (categorical splits, linear leaves, a custom objective, ...),
+        If the model, or something it uses (linear leaves, a multi-label objective, ...),
         cannot be represented exactly.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
@@ -82,7 +102,7 @@ def ensemble_from_model(model: Any) -> TreeEnsemble:
         if module is not None and cls.__name__ != "BaseEstimator" and not cls.__name__.endswith("Mixin"):
             check_is_fitted(model)
             check_predictions_are_known(model)
-            return import_module(f".{module}", __package__).import_model(model)
+            return import_module(f".{module}", __package__).import_model(model, X)
     raise UnsupportedModelError(
         f"Cannot import a {type(model).__name__}: use a fitted tree model of scikit-learn, XGBoost or LightGBM."
     )

@@ -10,11 +10,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..backends import Backend, Client, Evaluator, Program, resolve_backend
-from ..ensembles import Link, TreeEnsemble, absent_value, ensemble_from_model, scores_from_sums, sum_leaves
+from ..ensembles import (
+    Link,
+    TreeEnsemble,
+    absent_value,
+    ensemble_from_model,
+    knows_categories,
+    scores_from_sums,
+    sum_leaves,
+)
 from ..exceptions import DecryptionError, NotCompiledError, ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
@@ -150,6 +158,7 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
 
     def _validate_training_set(self, X: Any, y: Any, *, y_numeric: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Check shapes and types; missing and infinite values are left for the source library to judge."""
+        self._refuse_categories(X)
         multi_output = get_tags(self).target_tags.multi_output
         X, y = validate_data(
             self,
@@ -164,6 +173,16 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
+
+    def _refuse_categories(self, X: Any) -> None:
+        """An error for columns that the source model would take as categories, and that `fit` would make numbers of."""
+        columns = [name for name in getattr(X, "columns", ()) if str(X[name].dtype) == "category"]
+        if columns and knows_categories(self._make_estimator()):
+            raise ValueError(
+                f"Columns {columns} have dtype 'category', which fit would train as numbers. Train the model itself "
+                f"and pass it with X to {type(self).__name__}.from_fitted, which keeps categories, or encode them "
+                "(OrdinalEncoder or OneHotEncoder in a pipeline)."
+            )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict[str, Any] | None = None) -> None:
         """Train on validated rows; sets every fitted attribute that does not depend on the task."""
@@ -185,15 +204,15 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         targets = self._encode_targets(model, y)
         others = training_arguments(fit_params or {}, rows_of, lambda labels: self._encode_more(model, y, labels))
         model.fit(features_of(X), targets, **weights, **others)
-        self._adopt(model, quantizer, backend)
+        self._adopt(model, quantizer, backend, X)
 
     @staticmethod
     def _training_checks() -> dict[str, Any]:
         return {"dtype": [np.float64, np.float32], "ensure_all_finite": False, "accept_sparse": ["csr", "csc"]}
 
-    def _adopt(self, model: Any, quantizer: FeatureQuantizer, backend: Backend) -> None:
-        """Take over a trained model."""
-        ensemble = ensemble_from_model(model)
+    def _adopt(self, model: Any, quantizer: FeatureQuantizer, backend: Backend, X: Any = None) -> None:
+        """Take over a trained model; ``X`` are rows as it was trained on."""
+        ensemble = ensemble_from_model(model, X)
         self._check_model(model, ensemble)
         self._discard_program()
         self.__dict__.pop("preprocessing_", None)  # of a pipeline that was imported before
@@ -225,9 +244,12 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         """Rows to predict, accepted or refused as the source library does."""
         if hasattr(self, "preprocessing_"):
             X = self.preprocessing_.transform(X)  # checks names and number of the columns that it takes
-            return validate_data(self.quantizer_, X, reset=False, **sparse_checks(X, self._row_checks()))
-        X = without_sparse_columns(X)
-        return validate_data(self, X, reset=False, **sparse_checks(X, self._row_checks()))
+        checked: Any = self.quantizer_ if hasattr(self, "preprocessing_") else self
+        encoding, checks = self.ensemble_.encoding, self._row_checks()
+        if encoding is None or self.quantizer_.trains_on_bins:
+            X = without_sparse_columns(X)
+            return validate_data(checked, X, reset=False, **sparse_checks(X, checks))
+        return check_array(encoding.transform(validate_data(checked, X, reset=False, skip_check_array=True)), **checks)
 
     def _row_checks(self) -> dict[str, Any]:
         """``dtype`` and ``ensure_all_finite`` for scikit-learn's validation of rows."""
@@ -261,10 +283,10 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_features), int32
-            The codes that `quantizer_` gives the samples.
+            The codes that `quantizer_` gives the samples; sets of categories follow the features.
         """
         check_is_fitted(self, "quantized_ensemble_")
-        return self.quantizer_.transform(self._validate_rows(X))
+        return self.quantizer_.codes(self._validate_rows(X))
 
     def source_features(self, X: Any) -> Any:
         """Samples as `estimator_`, the trained float model, takes them.
@@ -282,7 +304,7 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         check_is_fitted(self, "quantized_ensemble_")
         if self.quantizer_.trains_on_bins:
             return self.quantizer_.training_features(self._validate_rows(X))
-        if hasattr(self.estimator_, "feature_names_in_"):
+        if hasattr(self.estimator_, "feature_names_in_") or self.ensemble_.encoding is not None:
             return self.preprocessing_.transform(X) if hasattr(self, "preprocessing_") else X
         rows = self._validate_rows(X)
         if get_tags(self.estimator_).input_tags.sparse:

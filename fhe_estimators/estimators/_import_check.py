@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from ..ensembles import TreeEnsemble, absent_value, evaluate
+from ..ensembles import RowEncoding, TreeEnsemble, absent_value, evaluate
 from ..exceptions import UnsupportedModelError
 from ..utils import dense_rows, get_tags, without_sparse_columns
 
@@ -62,8 +62,8 @@ def samples_around_thresholds(ensemble: TreeEnsemble, n_samples: int = _N_SAMPLE
     """
     random = np.random.default_rng(0)
     inner = ~ensemble.is_leaf
-    samples = np.zeros((n_samples, ensemble.n_features))
-    for feature in np.unique(ensemble.feature[inner]):
+    samples = np.zeros((n_samples, ensemble.n_columns))
+    for feature in np.unique(ensemble.feature[inner & (ensemble.feature < ensemble.n_columns)]):
         thresholds = np.unique(ensemble.threshold[inner & (ensemble.feature == feature)])
         thresholds = thresholds[np.isfinite(thresholds)].astype(ensemble.input_dtype)
         if len(thresholds) == 0:
@@ -73,7 +73,24 @@ def samples_around_thresholds(ensemble: TreeEnsemble, n_samples: int = _N_SAMPLE
         samples[:, feature] = random.choice(candidates[np.isfinite(candidates)], n_samples)
     if ensemble.allow_nan:
         samples[random.random(samples.shape) < 0.1] = np.nan
-    return samples
+    return samples if ensemble.encoding is None else _with_categories(samples, ensemble.encoding, random)
+
+
+def _with_categories(samples: np.ndarray, encoding: RowEncoding, random: np.random.Generator) -> np.ndarray:
+    """Samples with codes of categories, known and unknown ones, as arrays hold them where the model knows any."""
+    known = {one.column: one.values for one in encoding.categories if one.in_arrays}
+    codes: dict[int, set[float]] = {one.column: {-1.0, np.nan} for one in encoding.sets}
+    for one in encoding.sets:
+        codes[one.column] |= {float(code) for code in (*one.codes, *(code + 1 for code in one.codes))}
+    for column, choices in codes.items():
+        samples[:, column] = random.choice(sorted(choices), len(samples))
+    if not known:
+        return samples
+    table = samples.astype(object)
+    for column, values in known.items():
+        objects = [*(values or ()), np.nan]
+        table[:, column] = [objects[i] for i in random.integers(len(objects), size=len(table))]
+    return table
 
 
 def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> None:
@@ -100,7 +117,7 @@ def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> N
 
 
 def _predictions_of_trees(ensemble: TreeEnsemble, samples: Any, absent: float) -> np.ndarray:
-    values = np.asarray(dense_rows(samples, absent), dtype=np.float64)
+    values = np.asarray(dense_rows(samples, absent), dtype=np.float64) if ensemble.encoding is None else samples
     link = ensemble.link
     scores = evaluate(ensemble, values)
     return _columns(link.apply(scores))

@@ -23,23 +23,26 @@ class TakesOverModels(BaseFHEEstimator):
                 f"quantizer={self.quantizer!r} trains the model on its bins, which cannot be done to a trained model. "
                 f'Use quantizer="threshold", or {type(self).__name__}(..., quantizer=...).fit.'
             )
-        self._adopt(model, quantizer, self._resolve_backend())
+        rows = X if preprocessing is None or X is None else preprocessing.transform(X)
+        self._adopt(model, quantizer, self._resolve_backend(), rows)
         self._take_over_names(model, X if preprocessing is None else None)
         if preprocessing is not None:
             self._take_over_preprocessing(preprocessing)
-            X = None if X is None else self._validate_rows(X)
-        check_import(model, self.ensemble_, X)
+        if X is not None:
+            self._validate_rows(X)
+        check_import(model, self.ensemble_, rows)
 
     def _take_over_names(self, model: Any, X: Any) -> None:
         """Names of features and classes, and their number."""
         if X is not None:
-            validate_data(self, without_sparse_columns(X), ensure_all_finite=False, accept_sparse=True)
+            if self.ensemble_.encoding is None:
+                validate_data(self, without_sparse_columns(X), ensure_all_finite=False, accept_sparse=True)
+            else:
+                validate_data(self, X, skip_check_array=True)
         names = getattr(model, "feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = names
-        self.n_features_in_ = self.ensemble_.n_features
-        if X is not None:
-            self._validate_rows(X)
+        self.n_features_in_ = self.ensemble_.n_columns
 
     def _take_over_preprocessing(self, preprocessing: Any) -> None:
         """Take the rows that go into a pipeline from now on; names of the last step's features go to the quantizer."""

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..ensembles import MISSING, TreeEnsemble
+from ..ensembles import MISSING, RowEncoding, TreeEnsemble
 from ..utils import dense_blocks, dense_columns, validate_data, without_sparse_columns
 
 
@@ -29,6 +29,9 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         Rows are cast to this type before they are compared.
     absent_value_ : float
         What entries that a sparse matrix does not store stand for: 0, or NaN for models of XGBoost.
+    encoding_ : RowEncoding or None
+        How rows become the features that have edges (categories, for example), where they are not the features
+        themselves.
     """
 
     #: Name in the registry and in archives.
@@ -41,6 +44,7 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
     edges_: list[np.ndarray]
     input_dtype_: str
     absent_value_: float | None = 0.0
+    encoding_: RowEncoding | None = None
 
     @property
     def hidden_code_bits(self) -> int | None:
@@ -90,19 +94,52 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_features), int32
-            Numbers of edges below the values; `MISSING` for NaN.
+            Numbers of edges below the values; `MISSING` for NaN. With an `encoding_`, sets of categories follow the
+            features.
+        """
+        return self.codes(self.encode(X))
+
+    def encode(self, X: Any) -> np.ndarray:
+        """Rows as the numbers that have edges.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; NaN is allowed.
+
+        Returns
+        -------
+        numbers : ndarray of shape (n_samples, n_encoded_features)
+            The rows, or what `encoding_` makes of them.
         """
         check_is_fitted(self, "edges_")
-        X = validate_data(
-            self,
-            without_sparse_columns(X),
-            reset=False,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-            accept_sparse="csr",
-        )
-        codes = np.empty(X.shape, dtype=np.int32)
-        for rows, block in dense_blocks(X, self.absent_value_):
+        if self.encoding_ is None:
+            return validate_data(
+                self,
+                without_sparse_columns(X),
+                reset=False,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+                accept_sparse="csr",
+            )
+        return self.encoding_.transform(validate_data(self, X, reset=False, skip_check_array=True))
+
+    def codes(self, numbers: np.ndarray) -> np.ndarray:
+        """Codes of what `encode` returned.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (n_samples, n_encoded_features)
+            Features of rows; NaN is allowed.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_encoded_features), int32
+            As of `transform`.
+        """
+        check_is_fitted(self, "edges_")
+        codes = np.empty(numbers.shape, dtype=np.int32)
+        for rows, block in dense_blocks(numbers, self.absent_value_):
             with np.errstate(over="ignore"):
                 block = block.astype(self.input_dtype_, copy=False)
             of_block = codes[rows]
@@ -161,6 +198,25 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
         self.n_features_in_ = len(self.edges_)
         self.input_dtype_ = input_dtype
         return self
+
+    def set_encoding(self, encoding: RowEncoding | None) -> None:
+        """Take rows through an encoding from now on.
+
+        Parameters
+        ----------
+        encoding : RowEncoding or None
+            From columns to the features that have edges.
+
+        Raises
+        ------
+        ValueError
+            If it has other features than there are edges.
+        """
+        if encoding is not None:
+            if encoding.n_columns + len(encoding.sets) != len(self.edges_):
+                raise ValueError("the encoding has another number of features than the quantizer")
+            self.n_features_in_ = encoding.n_columns
+        self.encoding_ = encoding
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -222,4 +278,4 @@ class DataQuantizer(FeatureQuantizer):
         codes = np.ceil(floats) - 1 if ensemble.strict else np.floor(floats)
         # Codes reach from 0 to 2 ** n_bits - 1: what lies outside decides nothing.
         codes = np.clip(codes, -1, 2**self.n_bits - 1).astype(np.int32)
-        return replace(ensemble, threshold=codes, strict=False)
+        return replace(ensemble, threshold=codes, strict=False, encoding=None)

@@ -75,6 +75,7 @@ class ThresholdQuantizer(FeatureQuantizer):
         self.n_features_in_ = self.ensemble.n_features
         self.input_dtype_ = self.ensemble.input_dtype
         self.edges_ = [np.unique(tests[inner & (self.ensemble.feature == j)]) for j in range(self.n_features_in_)]
+        self.set_encoding(self.ensemble.encoding)
         return self
 
     def quantize_thresholds(self, ensemble: TreeEnsemble) -> TreeEnsemble:
@@ -85,7 +86,7 @@ class ThresholdQuantizer(FeatureQuantizer):
             codes[nodes] = np.searchsorted(edges, tests[nodes])
             if len(nodes) and not (codes[nodes].max() < len(edges) and np.all(edges[codes[nodes]] == tests[nodes])):
                 raise ValueError("The ensemble has thresholds this ThresholdQuantizer was not fitted on.")
-        return replace(ensemble, threshold=codes, strict=False)
+        return replace(ensemble, threshold=codes, strict=False, encoding=None)
 
 
 def _right_edges(ensemble: TreeEnsemble) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..backends import ClientSpec, Program, resolve_backend
-from ..ensembles import TreeEnsemble
+from ..ensembles import RowEncoding, TreeEnsemble
 from ..ensembles.links import Link, link_from_dict
 from ..exceptions import ProtocolError
 from ..quantizers import FeatureQuantizer, resolve_quantizer
@@ -54,7 +54,8 @@ class ClientModel:
 
 def save_server_archive(path: str | os.PathLike, program: Program) -> None:
     """Write a compiled program: the quantized model and its parameters."""
-    ensemble = {field.name: getattr(program.ensemble, field.name) for field in fields(TreeEnsemble)}
+    stored = [field.name for field in fields(TreeEnsemble) if not field.metadata.get("of_client")]
+    ensemble = {name: getattr(program.ensemble, name) for name in stored}
     arrays = {name: value for name, value in ensemble.items() if isinstance(value, np.ndarray)}
     plain = {name: value for name, value in ensemble.items() if name not in arrays and value is not None}
     settings = {
@@ -95,6 +96,7 @@ def save_client_archive(path: str | os.PathLike, model: ClientModel) -> None:
             "name": model.quantizer.name,
             "input_dtype": model.quantizer.input_dtype_,
             "absent_is_missing": _absent_is_missing(model.quantizer),
+            "encoding": None if model.quantizer.encoding_ is None else model.quantizer.encoding_.to_dict(),
         },
         "feature_names": None if names is None else [str(name) for name in names],
         "link": model.link.to_dict(),
@@ -119,6 +121,8 @@ def load_client_archive(path: str | os.PathLike) -> ClientModel:
         quantizer = resolve_quantizer(settings["quantizer"]["name"])
         quantizer.set_arrays(_with_prefix(arrays, "quantizer."), settings["quantizer"]["input_dtype"])
         quantizer.absent_value_ = _ABSENT_VALUES[settings["quantizer"].get("absent_is_missing")]
+        if settings["quantizer"].get("encoding") is not None:
+            quantizer.set_encoding(RowEncoding.from_dict(settings["quantizer"]["encoding"]))
         if settings["feature_names"] is not None:
             quantizer.feature_names_in_ = np.array(settings["feature_names"], dtype=object)
         spec = ClientSpec(settings["backend"], settings["program_id"], settings["spec"], _with_prefix(arrays, "spec."))

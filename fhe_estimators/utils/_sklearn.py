@@ -22,6 +22,8 @@ except ImportError:  # scikit-learn < 1.6
         """Rows, or rows and targets, as `sklearn.utils.validation.validate_data` of later versions checks them."""
         if "ensure_all_finite" in checks:
             checks["force_all_finite"] = checks.pop("ensure_all_finite")
+        if checks.pop("skip_check_array", False):
+            checks["cast_to_ndarray"] = False
         return estimator._validate_data(X, y, **checks)
 
 

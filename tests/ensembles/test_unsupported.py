@@ -1,14 +1,12 @@
 """What cannot be represented exactly is refused, with a way out."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier, LGBMRanker, LGBMRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import (
     AdaBoostClassifier,
     GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomTreesEmbedding,
 )
@@ -24,29 +22,12 @@ DIABETES = load_diabetes(return_X_y=True)
 SMALL = {"n_estimators": 3, "max_depth": 2}
 
 
-def categorical():
-    frame = pd.DataFrame(X[:, :2], columns=["a", "b"])
-    return frame.assign(colour=pd.Categorical(np.where(y, "red", "blue")))
-
-
 UNSUPPORTED = {
     "linear model": (LogisticRegression(), X, y, "not a tree ensemble"),
     "adaboost": (AdaBoostClassifier(LogisticRegression(), n_estimators=2), X, y, "train it with decision trees"),
     "embedding": (RandomTreesEmbedding(n_estimators=2), X, y, "does not predict"),
     "boosting from a model": (GradientBoostingClassifier(init=LogisticRegression(), **SMALL), X[:, :3], y, "init=None"),
-    "hist categories": (
-        HistGradientBoostingClassifier(max_iter=3, categorical_features=[0]),
-        np.c_[y * 3, X[:, :2]],
-        y,
-        "categorical_features=None",
-    ),
     "xgboost linear": (XGBClassifier(booster="gblinear", n_estimators=2), X, y, "use 'gbtree' or 'dart'"),
-    "xgboost categories": (
-        XGBClassifier(enable_categorical=True, **SMALL),
-        categorical(),
-        y,
-        "enable_categorical=False",
-    ),
     "xgboost vector leaves": (
         XGBRegressor(multi_strategy="multi_output_tree", **SMALL),
         DIABETES[0],
@@ -54,9 +35,7 @@ UNSUPPORTED = {
         "one_output_per_tree",
     ),
     "xgboost objective": (XGBClassifier(objective="binary:hinge", **SMALL), X, y, "objective='binary:hinge'"),
-    "xgboost missing": (XGBClassifier(missing=-1.0, **SMALL), X, y, "use NaN"),
     "xgboost multi-label": (XGBClassifier(**SMALL), X, np.c_[y, 1 - y], "one model a label"),
-    "lightgbm categories": (LGBMClassifier(verbosity=-1, **SMALL), categorical(), y, "encode them as numbers"),
     "lightgbm linear": (LGBMRegressor(linear_tree=True, verbosity=-1, **SMALL), *DIABETES, "linear_tree=False"),
     "lightgbm zeros": (LGBMClassifier(zero_as_missing=True, verbosity=-1, **SMALL), X, y, "zero_as_missing"),
     "lightgbm objective": (

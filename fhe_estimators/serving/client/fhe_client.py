@@ -206,9 +206,12 @@ class FHEClient:
         codes : ndarray of shape (n_samples, n_features), int32
             For `encrypt_codes`.
         """
-        X = without_sparse_columns(X)
-        codes = self._model.quantizer.transform(X)  # checks the names and the number of columns
-        check_array(X, **sparse_checks(X, self._model.row_checks))
+        quantizer = self._model.quantizer
+        X = without_sparse_columns(X) if quantizer.encoding_ is None else X
+        rows = quantizer.encode(X)  # checks the names and the number of columns
+        checked = X if quantizer.encoding_ is None else rows
+        check_array(checked, **sparse_checks(checked, self._model.row_checks))
+        codes = quantizer.codes(rows)
         return codes
 
     def encrypt_codes(self, codes: np.ndarray, *, backend: str | None = None) -> bytes:
