@@ -75,7 +75,7 @@ class Parsers:
         self.optimizer = torch.optim.AdamW(self.network.parameters())
         self.network(torch.ones(3)).sum().backward()
         self.optimizer.step()
-        save_checkpoint(self.folder / "state", self.network, self.optimizer, [{"loss": 1.0}])
+        save_checkpoint(self.folder / "state", self.network, self.optimizer, [{"loss": 1.0}], {})
 
     def inputs(self):
         """Parser by name: a strategy of inputs, and the function that reads one."""

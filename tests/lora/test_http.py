@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fhe_estimators import HELoRAFineTuner, __version__
-from fhe_estimators.backends.lwe import LWEParameters
+from fhe_estimators.backends.lwe import LWEBackend, LWEParameters
 from fhe_estimators.cli import main
 from fhe_estimators.exceptions import ProtocolError, WorkerError
 from fhe_estimators.lora import HTTPWorker, LocalWorker
@@ -362,7 +362,8 @@ def test_the_command_checks_workers(server, monkeypatch, capsys):
 
 
 def test_a_worker_of_protocol_version_1_gives_24_bits_and_a_warning_says_so(llama, sequences):
-    tuner = HELoRAFineTuner(llama, r=2, batch_size=4, max_length=12, max_steps=1).compile()
+    backend = LWEBackend(download_bits=16)
+    tuner = HELoRAFineTuner(llama, r=2, batch_size=4, max_length=12, max_steps=1, backend=backend).compile()
     worker = LocalWorker({layer.name: layer.weights for layer in tuner.program_.layers})
     with Served(create_app(worker)) as server:
 

@@ -246,7 +246,7 @@ class TestBadInput:
             ({"class_weight": {"slow": -1}}, None, "class_weight must hold"),
             ({}, [[1, 2]], "eval_set must be a tuple"),
             ({}, ([[1, 2]], ["quick"]), "'quick'.*not among the classes"),
-            ({}, ([[1, 2]], ["slow", "fast"]), "a label for each of its 1 texts"),
+            ({}, ([[1, 2]], ["slow", "fast"]), "eval_set.*a label for every text"),
         ],
     )
     def test_of_classifiers(self, settings, eval_set, message, llama, sequences, labels):

@@ -11,11 +11,11 @@ _TIES = "ensembles/test_ties.py"
 MUTANTS = [
     *of_file(
         "quantizers/_base.py",
-        ("bins: values on edges go right", 'X[:, j], side="left")', 'X[:, j], side="right")', _EXACT),
+        ("bins: values on edges go right", 'block[:, j], side="left")', 'block[:, j], side="right")', _EXACT),
         (
             "bins: missing values have a bin of numbers",
-            "codes[np.isnan(X)] = MISSING",
-            "codes[np.isnan(X)] = 0",
+            "of_block[np.isnan(block)] = MISSING",
+            "of_block[np.isnan(block)] = 0",
             _EXACT,
         ),
     ),
@@ -70,18 +70,18 @@ MUTANTS = [
             "int(model.best_iteration)",
             "ensembles/test_unsupported.py::test_early_stopping_stops_where_the_model_does",
         ),
-        ("xgboost: not strict", "strict=True", "strict=False", f"{_EDGES}[xgboost-regression]"),
+        ("xgboost: not strict", "strict=True,\n", "strict=False,\n", f"{_EDGES}[xgboost-regression]"),
         (
             "xgboost: values not in float32",
-            'input_dtype="float32"',
-            'input_dtype="float64"',
+            'input_dtype="float32",\n        allow_nan',
+            'input_dtype="float64",\n        allow_nan',
             f"{_EDGES}[xgboost-regression]",
         ),
         (
             "xgboost: missing values that are not NaN",
-            "if not np.isnan(model.missing):",
-            "if model.missing is None:",
-            "ensembles/test_unsupported.py::test_refused_with_a_way_out",
+            "missing = None if model.missing is None or np.isnan(model.missing) else float(model.missing)",
+            "missing = None",
+            "ensembles/test_categories.py::test_values_that_stand_for_missing_ones_in_xgboost",
         ),
     ),
     *of_file(

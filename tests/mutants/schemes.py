@@ -100,13 +100,13 @@ MUTANTS = [
         "backends/bfv/evaluator/leaf_sums.py",
         (
             "bfv: one mask for all results",
-            "os.urandom(8 * self.layout.degree)",
-            "bytes(8 * self.layout.degree)",
+            "os.urandom(8 * self.layout.n_lanes)",
+            "bytes(8 * self.layout.n_lanes)",
             "backends/bfv/test_noise.py::test_masks_add_up_to_zero_and_differ",
         ),
         (
             "bfv: masks that do not add up to zero",
-            "mask[first] -= self.layout.sum_by_sample(mask, n_samples, PLAIN_MODULUS)",
+            "mask[first] -= self.layout.sum_by_sample(mask, PLAIN_MODULUS)",
             "mask[first] -= 0",
             "backends/bfv/test_noise.py::test_masks_add_up_to_zero_and_differ",
         ),

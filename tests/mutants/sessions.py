@@ -116,7 +116,7 @@ MUTANTS = [
         ),
     ),
     *of_file(
-        "backends/bfv/evaluator/requests.py",
+        "backends/bfv/evaluator/batch.py",
         (
             "bfv: requests of any size or level",
             "if bits.size() != 2 or bits.parms_id() != keys.context.first_id or bits.is_ntt_form():",

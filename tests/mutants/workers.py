@@ -217,8 +217,8 @@ MUTANTS = [
         ),
         (
             "adapters: models come with them",
-            "    if not found:\n",
-            "    if found is not None:\n",
+            "    for path, module in outermost:\n",
+            "    for path, module in ():\n",
             "attacks/test_worker_private_adapter.py::test_nor_do_workers_get_it_from_a_model_in_memory",
         ),
     ),

@@ -62,6 +62,9 @@ class AutoProgram(Program):
         of_engines = {name: program.metadata() for name, program in self.programs.items()}
         return program_digest(self.ensemble, {"scheme": self.backend, "engines": of_engines})
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("engine_of_program", "program_id")}
+
     def engine_for(self, n_rows: int) -> str:
         return self.choice.engine_for(n_rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def load_for_task(path: str | Path, task: str | None) -> tuple[PreTrainedModel, 
         forget_quantization(model)
         return without_adapters(model), []
     refuse_parts(Path(folder))
-    config = _config(folder)
+    config = _config(_model_of_adapter(folder))
     kind = _kind(config, task, folder)
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # of its report on weights that are missing, which is looked at below
@@ -80,6 +81,14 @@ def checkpoint_task(path: str | Path) -> str:
     if options or not (Path(folder) / "config.json").exists():
         return CAUSAL_LM
     return SEQUENCE_CLASSIFICATION if _is_classifier_config(_config(folder)) else CAUSAL_LM
+
+
+def _model_of_adapter(folder: str) -> str:
+    """The model that a folder with nothing but an adapter was trained on; other folders as they are."""
+    adapter = Path(folder) / "adapter_config.json"
+    if (Path(folder) / "config.json").exists() or not adapter.exists():
+        return folder
+    return str(json.loads(adapter.read_text()).get("base_model_name_or_path") or folder)
 
 
 def _config(folder: str) -> Any:
