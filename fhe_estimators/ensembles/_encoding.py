@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import check_array
+
+from ..utils import without_sparse_columns
 
 _SCALARS = (bool, int, float, str)
 #: Key of what is missing.
@@ -107,13 +110,16 @@ class RowEncoding:
         Returns
         -------
         features : ndarray of shape (n_samples, n_columns + n_sets), float64
-            NaN for missing values of columns of numbers.
+            NaN for missing values of columns of numbers. Sparse rows stay sparse.
 
         Raises
         ------
         ValueError
             If a column holds something else than numbers, or than the categories that the model knows.
         """
+        X = without_sparse_columns(X)
+        if sparse.issparse(X):
+            return self._sparse_rows(X)
         numbers = self._numbers_of_frame(X) if hasattr(X, "columns") else self._numbers_of_array(X)
         with np.errstate(over="ignore"):
             numbers = numbers.astype(self.input_dtype).astype(np.float64)
@@ -122,6 +128,16 @@ class RowEncoding:
         codes = {column: self._codes(numbers[:, column]) for column in {one.column for one in self.sets}}
         bits = [self._bits(one, codes[one.column]) for one in self.sets]
         return np.column_stack([numbers, *bits])
+
+    def _sparse_rows(self, X: Any) -> Any:
+        """Sparse rows, which stay sparse; only values that stand for missing ones change."""
+        if self.categories or self.sets:
+            raise ValueError("The model splits on categories, which sparse rows cannot hold: pass a DataFrame.")
+        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False)
+        if self.missing is not None:
+            X = X.copy()
+            X.data[X.data == np.dtype(self.input_dtype).type(self.missing)] = np.nan
+        return X
 
     def _codes(self, column: np.ndarray) -> np.ndarray:
         return np.trunc(column) if self.signed_fractions else np.floor(column)

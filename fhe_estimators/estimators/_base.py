@@ -249,7 +249,8 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         if encoding is None or self.quantizer_.trains_on_bins:
             X = without_sparse_columns(X)
             return validate_data(checked, X, reset=False, **sparse_checks(X, checks))
-        return check_array(encoding.transform(validate_data(checked, X, reset=False, skip_check_array=True)), **checks)
+        rows = encoding.transform(validate_data(checked, X, reset=False, skip_check_array=True))
+        return check_array(rows, **sparse_checks(rows, checks))
 
     def _row_checks(self) -> dict[str, Any]:
         """``dtype`` and ``ensure_all_finite`` for scikit-learn's validation of rows."""

@@ -117,7 +117,8 @@ def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> N
 
 
 def _predictions_of_trees(ensemble: TreeEnsemble, samples: Any, absent: float) -> np.ndarray:
-    values = np.asarray(dense_rows(samples, absent), dtype=np.float64) if ensemble.encoding is None else samples
+    rows = dense_rows(samples, absent)
+    values = np.asarray(rows, dtype=np.float64) if ensemble.encoding is None else rows
     link = ensemble.link
     scores = evaluate(ensemble, values)
     return _columns(link.apply(scores))
