@@ -83,7 +83,8 @@ class RowEncoding:
     signed_fractions : bool, default=False
         Whether codes between -1 and 0 are read as 0 (LightGBM) rather than as of no category (XGBoost).
     refuses_unknown : bool, default=False
-        Whether categories that training did not see are an error (XGBoost) rather than read as missing.
+        Whether categories that training did not see are an error rather than read as missing: XGBoost raises one for
+        numbers, and in some versions for strings.
     categories : tuple of CategoryColumn, default=()
         Columns of categories, in order.
     sets : tuple of CategorySet, default=()
@@ -180,7 +181,7 @@ class RowEncoding:
                 if self.refuses_unknown and unknown.any():
                     raise ValueError(
                         f"Column {name!r} holds {column[unknown].iloc[0]!r}, a category that the training set did not "
-                        "have; XGBoost refuses such rows, too. Make it missing, or leave the row out."
+                        "have. Make it missing, or leave the row out."
                     )
                 columns.append(codes)
             elif j in mapped and not _are_codes(mapped[j]):

@@ -180,7 +180,7 @@ class BaseFHEEstimator(ForwardedAttributes, BaseEstimator):
         if columns and knows_categories(self._make_estimator()):
             raise ValueError(
                 f"Columns {columns} have dtype 'category', which fit would train as numbers. Train the model itself "
-                f"and pass it with X to {type(self).__name__}.from_fitted, which keeps categories, or encode them "
+                "and pass it with X to FHEClassifier.from_fitted or FHERegressor.from_fitted, or encode them "
                 "(OrdinalEncoder or OneHotEncoder in a pipeline)."
             )
 

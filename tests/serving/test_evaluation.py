@@ -1,0 +1,60 @@
+"""What a process of a service does, called in this one."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
+from fhe_estimators.exceptions import KeyMismatchError, ProtocolError
+from fhe_estimators.serving import FHEClient
+from fhe_estimators.serving.server import evaluation
+from tests.serving.served import iris_model
+
+
+@pytest.fixture
+def models(tmp_path):
+    """Archives and clients of five models, one more than a process keeps."""
+    found = []
+    for depth in range(1, 6):
+        clf, X = iris_model(tmp_path, name=f"model{depth}", max_depth=depth)
+        client = FHEClient.load(tmp_path / f"model{depth}.client.fhe")
+        keys = tmp_path / f"keys{depth}"
+        keys.write_bytes(client.generate_keys())
+        found.append((str(tmp_path / f"model{depth}.server.fhe"), str(keys), client, clf, X))
+    yield found
+    evaluation._programs.clear()
+    evaluation._evaluators.clear()
+
+
+def test_programs_and_keys_are_kept_for_those_that_came_last(models):
+    for server, keys, client, clf, X in [*models, *models]:
+        response = evaluation.evaluate(server, keys, client.encrypt(X[:4]), None)
+        np.testing.assert_array_equal(client.decrypt_predict(response), clf.predict(X[:4]))
+        assert len(evaluation._programs) <= evaluation.MAX_PROGRAMS
+        assert {path for path, _ in evaluation._evaluators} <= set(evaluation._programs)
+    assert len(evaluation._programs) == evaluation.MAX_PROGRAMS
+
+
+def test_what_is_refused(models, tmp_path):
+    server, keys, client, _, X = models[0]
+    request = client.encrypt(X[:4])
+    with pytest.raises(evaluation.TooManyRowsError, match="holds 4 rows, more than the 3"):
+        evaluation.evaluate(server, keys, request, 3)
+    with pytest.raises(evaluation.KeysGoneError, match="send them again"):
+        evaluation.evaluate(server, str(tmp_path / "gone"), request, None)
+    with pytest.raises(ProtocolError):
+        evaluation.evaluate(server, keys, request[:-1], None)
+    program_id = client._client.spec.program_id
+    assert evaluation.check_keys(keys, program_id) is None
+    with pytest.raises(KeyMismatchError, match="another model"):
+        evaluation.check_keys(models[1][1], program_id)
+
+
+def test_cards(models):
+    server, other = models[0][0], models[1][0]
+    card = evaluation.describe_model(server, server.replace("server", "client"))
+    assert card["classes"] == [0, 1, 2] and card["task"] == "classification" and len(card["feature_names"]) == 4
+    assert evaluation.describe_model(server, None)["client_archive"] is False
+    with pytest.raises(KeyMismatchError, match="different models"):
+        evaluation.describe_model(server, other.replace("server", "client"))
