@@ -72,17 +72,17 @@ def contribution_ensemble(ensemble: TreeEnsemble) -> TreeEnsemble:
         column_of[ensemble.n_columns :] = [one.column for one in ensemble.encoding.sets]
     n_columns = ensemble.n_columns + 1
     credit = np.zeros((ensemble.n_nodes, ensemble.width, n_columns))
-    parents = np.flatnonzero(~ensemble.is_leaf)
-    depths = _depths(ensemble, parents)
-    for depth in range(int(depths.max(initial=0)) + 1):
-        nodes = parents[depths[parents] == depth]
-        for child in (ensemble.left[nodes], ensemble.right[nodes]):
+    roots = ensemble.tree_offsets[:-1]
+    level = roots
+    while len(nodes := level[~ensemble.is_leaf[level]]):
+        children = ensemble.left[nodes], ensemble.right[nodes]
+        for child in children:
             credit[child] = credit[nodes]
             credit[child, :, column_of[ensemble.feature[nodes]]] += means[child] - means[nodes]
+        level = np.concatenate(children)
     credit[~ensemble.is_leaf] = 0.0
     base = np.zeros((ensemble.n_scores, n_columns))
     base[:, -1] = ensemble.base_score
-    roots = ensemble.tree_offsets[:-1]
     np.add.at(base[:, -1], ensemble.tree_columns[:, None] + np.arange(ensemble.width), means[roots])
     return replace(
         ensemble,
@@ -94,17 +94,6 @@ def contribution_ensemble(ensemble: TreeEnsemble) -> TreeEnsemble:
         score_scale=np.ones(ensemble.n_scores * n_columns),
         cover=None,
     )
-
-
-def _depths(ensemble: TreeEnsemble, parents: np.ndarray) -> np.ndarray:
-    """Distance of each node from its root, shape (n_nodes,)."""
-    depths = np.zeros(ensemble.n_nodes, dtype=np.int64)
-    level = ensemble.tree_offsets[:-1]
-    while len(level := level[~ensemble.is_leaf[level]]):
-        children = np.concatenate([ensemble.left[level], ensemble.right[level]])
-        depths[children] = np.tile(depths[level] + 1, 2)
-        level = children
-    return depths
 
 
 def _link(link: Link) -> Link:

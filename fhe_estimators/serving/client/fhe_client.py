@@ -211,8 +211,7 @@ class FHEClient:
         rows = quantizer.encode(X)  # checks the names and the number of columns
         checked = X if quantizer.encoding_ is None else rows
         check_array(checked, **sparse_checks(checked, self._model.row_checks))
-        codes = quantizer.codes(rows)
-        return codes
+        return quantizer.codes(rows)
 
     def encrypt_codes(self, codes: np.ndarray, *, backend: str | None = None) -> bytes:
         """Encrypt quantized rows.
