@@ -69,7 +69,9 @@ MUTANTS = [
     *of_file(
         "backends/bfv/client.py",
         ("bfv: sums need not be one", "layout) != 1).any()", "layout) < 0).any()", _BFV),
-        ("bfv: any noise", "_LEAST_BUDGET_BITS = 1", "_LEAST_BUDGET_BITS = -1", _BFV),
+        ("bfv: any noise", "< LEAST_MARGIN_BITS:", "< -1:", _BFV),
+        ("bfv: scores below the range", "(scores < low) | (scores > high)", "scores > high", _BFV),
+        ("bfv: scores above the range", "(scores < low) | (scores > high)", "scores < low", _BFV),
         (
             "bfv: responses of any size",
             "if ciphertext.size() != 2 or ciphertext.parms_id()",
@@ -115,8 +117,8 @@ MUTANTS = [
         "backends/bfv/parameters.py",
         (
             "bfv: no margin for the noise",
-            "MARGIN_BITS = 6.0",
-            "MARGIN_BITS = -40.0",
+            "\nMARGIN_BITS = 14.0",
+            "\nMARGIN_BITS = -40.0",
             _BFV,
         ),
     ),

@@ -19,14 +19,12 @@ from .circuit.boxes import BitTable
 from .circuit.digits import joined_digits
 from .circuit.layout import Layout, layout_for
 from .circuit.routing import RoutedInput, layout_of_windows
-from .parameters import PLAIN_MODULUS, BFVParameters
+from .parameters import LEAST_MARGIN_BITS, PLAIN_MODULUS, BFVParameters
 
 _NO_SUM = (
     "The decrypted response is no sum of leaves: it was computed under other keys, by another program, for another "
     "request, or was altered on the way."
 )
-#: Bits of the noise budget below which a result is none that the program computed.
-_LEAST_BUDGET_BITS = 1
 
 
 class BFVClient(SessionClient):
@@ -50,6 +48,7 @@ class BFVClient(SessionClient):
         )
         self.context = BFVContext(self.parameters)
         self.bits = BitTable(spec.arrays["feature"], spec.arrays["threshold"])
+        self.score_bounds = _score_bounds(spec.metadata)
 
     def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
         generator = seal.KeyGenerator(self.context.seal_context)
@@ -129,7 +128,11 @@ class BFVClient(SessionClient):
             if metadata["n_leaves"] and (self._sums(decryptor, next(rest), layout) != 1).any():
                 raise DecryptionError(_NO_SUM)
         digits[digits > PLAIN_MODULUS // 2] -= PLAIN_MODULUS
-        return constants + joined_digits(digits, metadata["digit_bits"])
+        scores = constants + joined_digits(digits, metadata["digit_bits"])
+        low, high = self.score_bounds
+        if ((scores < low) | (scores > high)).any():
+            raise DecryptionError(_NO_SUM)  # no leaves of the program add up to this
+        return scores
 
     def _sums(self, decryptor: seal.Decryptor, ciphertext: seal.Ciphertext, layout: Layout) -> np.ndarray:
         """Sums of a result modulo p, shape (layout.n_samples,).
@@ -137,7 +140,7 @@ class BFVClient(SessionClient):
         All positions of a lane have the same value in a result. What a server makes of the secret key without knowing
         it does not, so no score shows anything of it.
         """
-        if decryptor.invariant_noise_budget(ciphertext) < _LEAST_BUDGET_BITS:
+        if decryptor.invariant_noise_budget(ciphertext) < LEAST_MARGIN_BITS:
             raise DecryptionError(_NO_SUM)
         plain = seal.Plaintext()
         decryptor.decrypt(ciphertext, plain)
@@ -146,3 +149,14 @@ class BFVClient(SessionClient):
         if (of_lanes != of_lanes[:, :1]).any():
             raise DecryptionError(_NO_SUM)
         return layout.sum_by_sample(of_lanes[:, 0].ravel(), PLAIN_MODULUS)
+
+
+def _score_bounds(metadata: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest sums of leaves, of a spec, each of shape (n_scores,)."""
+    bounds, n_scores = metadata.get("score_bounds"), len(metadata["constants"])
+    if not isinstance(bounds, list) or len(bounds) != n_scores:
+        raise ProtocolError("The score_bounds are malformed: a client needs the range of each score.")
+    if not all(isinstance(pair, list) and [type(bound) for bound in pair] == [int, int] for pair in bounds):
+        raise ProtocolError("The score_bounds are malformed: a range is two integers.")
+    low, high = np.array(bounds, dtype=np.int64).reshape(n_scores, 2).T
+    return low, high

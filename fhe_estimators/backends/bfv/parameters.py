@@ -8,18 +8,21 @@ from typing import Any
 
 from ...exceptions import ParameterSelectionError, ProtocolError
 from .._security import MAX_COEFF_MODULUS_BITS, check_ring_security
-from .circuit.noise import NoiseSteps
+from .circuit.noise import NoiseSteps, rounding_budget_bits
 
 #: Ring degrees worth considering.
 RING_DEGREES = (8192, 16384, 32768)
 #: A prime that is 1 modulo twice every ring degree, as slots need.
 PLAIN_MODULUS = 65537
-#: Bits of the noise budget that are left over.
-MARGIN_BITS = 6.0
+#: Bits of the noise budget that results of new programs have left.
+MARGIN_BITS = 14.0
+#: The same of any program, stored ones included: clients take a result with less for a forgery.
+LEAST_MARGIN_BITS = 7.0
 _MAX_PRIME_BITS, _MIN_PRIME_BITS = 60, 36
-#: Bits of the first prime, modulo which results are sent: 65,537 times the noise that switching to it leaves, and ten
-#: bits to spare.
-_RESULT_BITS = 37
+#: Bits of the first prime, modulo which results are sent: 65,537 times the noise that rounding to it leaves, and the
+#: margin.
+_RESULT_BITS = 41
+_PLAIN_BITS = math.log2(PLAIN_MODULUS)
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,30 @@ class BFVParameters:
 
 def fit_ring(degree: int, steps: NoiseSteps) -> BFVParameters | None:
     """The fewest and smallest primes with which a ring evaluates a circuit exactly, or None."""
-    plain_bits = math.log2(PLAIN_MODULUS)
+    rounding = rounding_budget_bits(degree, _PLAIN_BITS, _RESULT_BITS)
+    margin = -math.log2(2**-MARGIN_BITS - 2**-rounding)
     for n_primes in range(2, 16):
-        needed = steps.needed_modulus_bits(degree, plain_bits, n_primes) + MARGIN_BITS - _RESULT_BITS
+        needed = steps.needed_modulus_bits(degree, _PLAIN_BITS, n_primes) + margin - _RESULT_BITS
         bits = max(math.ceil(needed / (n_primes - 1)), _RESULT_BITS)
         if bits > _MAX_PRIME_BITS:
             continue
         if _RESULT_BITS + n_primes * bits <= MAX_COEFF_MODULUS_BITS[degree]:
             return BFVParameters(degree, (_RESULT_BITS, *(bits,) * (n_primes - 1)), bits)
     return None
+
+
+def result_budget_bits(parameters: BFVParameters, steps: NoiseSteps) -> float:
+    """Bits of the noise budget that a result has left: by the noise of its evaluation, and by that of rounding it."""
+    degree, primes = parameters.poly_modulus_degree, parameters.prime_bits
+    evaluated = sum(primes) - steps.needed_modulus_bits(degree, _PLAIN_BITS, len(primes))
+    rounded = rounding_budget_bits(degree, _PLAIN_BITS, primes[0])
+    return -math.log2(2**-evaluated + 2**-rounded)
+
+
+def suffices(parameters: BFVParameters, steps: NoiseSteps) -> bool:
+    """Whether results of a stored program have a noise budget that clients accept."""
+    fits_model = parameters.special_bits >= max(parameters.prime_bits)  # as the noise of key switching assumes
+    return fits_model and result_budget_bits(parameters, steps) >= LEAST_MARGIN_BITS
 
 
 def too_deep(largest_cost: int, n_bits: int) -> ParameterSelectionError:

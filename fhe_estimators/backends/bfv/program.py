@@ -16,11 +16,20 @@ from ..messages import program_digest
 from .circuit.boxes import LeafCosts, leaf_costs
 from .circuit.digits import digit_bits_for, leaf_digits, leaf_values
 from .circuit.layout import Layout, layout_for
+from .circuit.noise import NoiseSteps
 from .circuit.routing import RoutedInput, Routes, route
 from .circuit.steps import baby_steps_for, baby_steps_of_windows, circuit_steps, routed_steps
 from .circuit.zero_test import ZeroTest
 from .costs import peak_memory_bytes, predicted_seconds
-from .parameters import PLAIN_MODULUS, RING_DEGREES, BFVParameters, fit_ring, too_deep
+from .parameters import (
+    PLAIN_MODULUS,
+    RING_DEGREES,
+    BFVParameters,
+    fit_ring,
+    result_budget_bits,
+    suffices,
+    too_deep,
+)
 from .sizes import public_ciphertext_bytes, seeded_ciphertext_bytes, switching_key_bytes
 
 #: Diagonals of one matrix from which on it is asked whether two steps take less time.
@@ -48,23 +57,27 @@ def _fitted(
     settings: tuple[TreeEnsemble, int | None, str], costs: LeafCosts, degree: int, window: int | None
 ) -> BFVProgram | None:
     """The program in one ring, with the fewest and smallest primes, or None if none will do."""
-    zero_test, routes = ZeroTest(costs.largest, PLAIN_MODULUS), None
+    planned = _planned(settings[0], costs, degree, window)
+    parameters = None if planned is None else fit_ring(degree, planned[1])
+    if planned is None or parameters is None:
+        return None
+    program = BFVProgram(settings[0], parameters, *settings[1:], window)
+    program.costs, program.routes = costs, planned[0]  # found out already
+    return program
+
+
+def _planned(
+    ensemble: TreeEnsemble, costs: LeafCosts, degree: int, window: int | None
+) -> tuple[Routes | None, NoiseSteps] | None:
+    """Routes of the bits, if they are routed, and what the evaluation does to the noise; None if it is not possible."""
+    zero_test = ZeroTest(costs.largest, PLAIN_MODULUS)
     if window is None:
         if 2 * len(costs.bits) > degree:
             return None
-        steps = circuit_steps(layout_for(degree, len(costs.bits), len(costs.node), 1), costs, zero_test)
-    else:
-        source = RoutedInput(degree, len(costs.bits))
-        routes = route(settings[0], costs, source, window) if len(costs.bits) else None
-        if routes is None:
-            return None
-        steps = routed_steps(routes, source, zero_test)
-    parameters = fit_ring(degree, steps)
-    if parameters is None:
-        return None
-    program = BFVProgram(settings[0], parameters, *settings[1:], window)
-    program.costs, program.routes = costs, routes  # found out already
-    return program
+        return None, circuit_steps(layout_for(degree, len(costs.bits), len(costs.node), 1), costs, zero_test)
+    source = RoutedInput(degree, len(costs.bits))
+    routes = route(ensemble, costs, source, window) if len(costs.bits) else None
+    return None if routes is None else (routes, routed_steps(routes, source, zero_test))
 
 
 class BFVProgram(Program):
@@ -170,6 +183,20 @@ class BFVProgram(Program):
         return values if self.routes is None else [self.routes.placed(of_leaves) for of_leaves in values]
 
     @property
+    def score_bounds(self) -> list[list[int]]:
+        """Smallest and largest sum of leaves in each score column: clients refuse what lies outside."""
+        return np.stack(self.ensemble.score_bounds(), axis=1).tolist()
+
+    @property
+    def noise_budget_bits(self) -> float:
+        """Bits of the noise budget of a result, predicted: decryption is exact while there are any."""
+        if self.routes is not None:
+            steps = routed_steps(self.routes, self.source, self.zero_test)
+        else:
+            steps = circuit_steps(self.layout(1), self.costs, self.zero_test)
+        return result_budget_bits(self.parameters, steps)
+
+    @property
     def n_outputs(self) -> int:
         """Ciphertexts of a result; 0 if no leaf depends on the sample."""
         return len(self.outputs) + 1 if len(self.costs.node) else 0
@@ -230,6 +257,7 @@ class BFVProgram(Program):
                 "digit_bits": self.digit_bits,
                 "outputs": [list(output) for output in self.outputs],
                 "constants": self.constants.tolist(),
+                "score_bounds": self.score_bounds,
                 "galois_elements": self.galois_elements,
             },
             arrays={"feature": self.costs.bits.feature, "threshold": self.costs.bits.threshold},
@@ -247,6 +275,7 @@ class BFVProgram(Program):
             "coeff_modulus_bits": list(p.coeff_modulus_bits),
             "plain_modulus": PLAIN_MODULUS,
             "depth": self.zero_test.depth,
+            "noise_budget_bits": round(self.noise_budget_bits, 1),
             "n_leaves": len(self.costs.node),
             "n_bits": len(self.costs.bits),
             "n_blocks": self.n_blocks,
@@ -260,8 +289,9 @@ class BFVProgram(Program):
             "peak_memory_bytes": peak_memory_bytes(self),
             "evaluation_key_bytes": (1 + len(self.galois_elements)) * switching_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",
-            "client_learns": self.client_learns + "; the numbers of leaves and of output digits, the ring, and the "
-            "sum of leaves that every row reaches",
+            "client_learns": self.client_learns
+            + "; the numbers of leaves and of output digits, the ring, the range of "
+            "each score, and the sum of leaves that every row reaches",
             "can_rerandomize": False,
             "flooding_bits": 0.0,
         }
@@ -278,7 +308,9 @@ def load_program(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> BFVProgram
         raise ProtocolError(f"window={window!r} of the archive must be one of {_WINDOWS}.")
     settings = (ensemble, hidden, str(metadata.get("client_learns")))
     costs = leaf_costs(ensemble, hidden).dependent()
-    program = _fitted(settings, costs, parameters.poly_modulus_degree, window)
-    if program is None or program.parameters != parameters:
-        raise ProtocolError("The archive's parameters are not those that its trees need.")
+    planned = _planned(ensemble, costs, parameters.poly_modulus_degree, window)
+    if planned is None or not suffices(parameters, planned[1]):
+        raise ProtocolError("The archive's parameters do not suffice for its trees.")
+    program = BFVProgram(*settings[:1], parameters, *settings[1:], window)
+    program.costs, program.routes = costs, planned[0]
     return program

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tenseal.sealapi as seal
 
+from fhe_estimators.backends import ClientSpec
+from fhe_estimators.backends.bfv.parameters import PLAIN_MODULUS
 from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.backends.seal_file import SealFile
 from fhe_estimators.exceptions import DecryptionError, ProtocolError
@@ -119,3 +121,63 @@ def test_copies_of_a_row_with_another_sum_cost_the_keys(target):
         forged = file.dump(altered)
     with pytest.raises(DecryptionError, match=r"no sum of leaves.*retired"):
         target.client.decrypt(response_to(request, [forged, *others]))
+
+
+def plus(client, blob, layout, sample, number):
+    """A result with a number added to the sum of a sample, at every position of a lane, as a result has it."""
+    of_lanes = np.zeros(layout.n_lanes, dtype=np.int64)
+    of_lanes[layout.lane(sample, 0, 0)] = number % PLAIN_MODULUS
+    with SealFile() as file:
+        altered = file.load(seal.Ciphertext(), client.context, blob, "it")
+        plain = client.context.encode(layout.repeat_lanes(of_lanes))
+        seal.Evaluator(client.context.seal_context).add_plain_inplace(altered, plain)
+        return file.dump(altered)
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_scores_that_no_leaves_add_up_to_cost_the_keys(target, asked, end):
+    """The ends of the range are scores, and what lies beyond them is none."""
+    request, blobs = asked
+    client, program, layout = target.client, target.program, target.client._layout(N_ROWS)
+    low, high = (bound[0] for bound in program.ensemble.score_bounds())
+    bound, step = (low, -1) if end == "low" else (high, 1)
+    sample, honest = 1, target.expected(N_ROWS)
+    change = int(bound - honest[sample, 0])
+    digits = joined_digits_of(change, program.digit_bits, len(program.outputs))
+    at_the_end = [plus(client, blob, layout, sample, d) for blob, d in zip(blobs, digits, strict=False)]
+    scores = client.decrypt(response_to(request, [*at_the_end, blobs[-1]]), request)
+    assert scores[sample, 0] == bound and (np.delete(scores, sample, 0) == np.delete(honest, sample, 0)).all()
+    request = target.ask(N_ROWS)
+    blobs = blobs_of(target.server.run(request, target.keys))
+    beyond = [plus(client, blob, layout, sample, d) for blob, d in zip(blobs, digits, strict=False)]
+    beyond[0] = plus(client, beyond[0], layout, sample, step)
+    with pytest.raises(DecryptionError, match=r"no sum of leaves.*retired"):
+        client.decrypt(response_to(request, [*beyond, blobs[-1]]))
+
+
+def joined_digits_of(value, digit_bits, n_digits):
+    """Balanced digits of a number, the least significant first."""
+    digits, half = [], 1 << (digit_bits - 1)
+    for _ in range(n_digits):
+        digits.append((value + half) % (2 * half) - half)
+        value = (value - digits[-1]) >> digit_bits
+    assert value == 0
+    return digits
+
+
+@pytest.mark.parametrize("bounds", [None, [], [[0, 1], [0, 1]], [[0]], [[0, 1.5]], [[True, 1]], [["0", 1]], 3])
+def test_a_client_needs_the_range_of_each_score(target, bounds):
+    spec = target.program.client_spec
+    spoiled = ClientSpec(spec.backend, spec.program_id, {**spec.metadata, "score_bounds": bounds}, spec.arrays)
+    with pytest.raises(ProtocolError, match="score_bounds are malformed"):
+        target.backend.client(spoiled)
+
+
+def test_archives_with_parameters_that_do_not_suffice_are_refused(target):
+    load, ensemble, metadata = target.backend.load, target.program.ensemble, target.program.metadata()
+    primes = metadata["parameters"]["prime_bits"]
+    other = {**metadata["parameters"], "prime_bits": [primes[0] + 1, *primes[1:]]}
+    assert load(ensemble, {**metadata, "parameters": other}).parameters.prime_bits == tuple(other["prime_bits"])
+    for spoiled in ({"prime_bits": primes[:-1]}, {"prime_bits": [36] * len(primes)}, {"special_bits": 36}):
+        with pytest.raises(ProtocolError, match="do not suffice"):
+            load(ensemble, {**metadata, "parameters": {**metadata["parameters"], **spoiled}})

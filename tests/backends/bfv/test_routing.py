@@ -113,8 +113,9 @@ def test_the_budget_that_is_left_after_routing_is_at_least_the_margin(target):
         sums.evaluator.transform_from_ntt_inplace(total)
         assert decryptor.invariant_noise_budget(total) >= MARGIN_BITS
         sums.evaluator.transform_to_ntt_inplace(total)
+    told = target.program.describe()["noise_budget_bits"]
     for result in sums.results():
-        assert decryptor.invariant_noise_budget(result) >= MARGIN_BITS
+        assert decryptor.invariant_noise_budget(result) >= int(told) >= MARGIN_BITS
 
 
 def test_operations_of_a_routed_program_are_counted(target, monkeypatch):

@@ -34,7 +34,7 @@ def routed_steps(routes: Routes, source: RoutedInput, zero_test: ZeroTest) -> No
     return NoiseSteps(
         n_rotations=routes.layout.lanes_per_half,
         n_plain_products=routes.layout.n_in,
-        n_folds=0,
+        n_stretch_folds=0,
         depth=zero_test.depth,
         n_blocks=routes.n_blocks,
         n_routes=routes.n_rotations * source.n_inputs,
@@ -49,7 +49,7 @@ def circuit_steps(layout: Layout, costs: LeafCosts, zero_test: ZeroTest) -> Nois
     return NoiseSteps(
         n_rotations=min(baby_steps, layout.n_out),
         n_plain_products=layout.n_out,
-        n_folds=layout.n_folds,
+        n_stretch_folds=len(layout.stretch_folds),
         depth=zero_test.depth,
         n_blocks=n_blocks,
         n_result_folds=len(layout.result_folds),
