@@ -306,11 +306,10 @@ def load_program(ensemble: TreeEnsemble, metadata: dict[str, Any]) -> BFVProgram
     window = metadata.get("window")
     if window is not None and window not in _WINDOWS:
         raise ProtocolError(f"window={window!r} of the archive must be one of {_WINDOWS}.")
-    settings = (ensemble, hidden, str(metadata.get("client_learns")))
     costs = leaf_costs(ensemble, hidden).dependent()
     planned = _planned(ensemble, costs, parameters.poly_modulus_degree, window)
     if planned is None or not suffices(parameters, planned[1]):
         raise ProtocolError("The archive's parameters do not suffice for its trees.")
-    program = BFVProgram(*settings[:1], parameters, *settings[1:], window)
+    program = BFVProgram(ensemble, parameters, hidden, str(metadata.get("client_learns")), window)
     program.costs, program.routes = costs, planned[0]
     return program
