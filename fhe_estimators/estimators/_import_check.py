@@ -95,7 +95,8 @@ def _with_categories(samples: np.ndarray, encoding: RowEncoding, random: np.rand
 
 def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> None:
     absent = absent_value(model)
-    ours = _predictions_of_trees(ensemble, samples, absent)
+    scores = _scores_of_trees(ensemble, samples, absent)
+    ours = _columns(ensemble.link.apply(scores))
     if not get_tags(model).input_tags.sparse:
         samples = dense_rows(samples, absent)
     theirs = _predictions_of_model(model, samples, ensemble)
@@ -106,6 +107,7 @@ def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> N
         )
     rounding = _OF_FLOAT32 if ensemble.strict else _OF_FLOAT64
     limit = _OF_RANGE * np.ptp(theirs, axis=0) + rounding * np.abs(theirs).max(axis=0)
+    limit = limit + _change_of_predictions(ensemble, scores, rounding * np.abs(scores).max())
     wrong = np.flatnonzero((np.abs(ours - theirs) > limit).any(axis=1))
     if len(wrong):
         first = int(wrong[0])
@@ -116,12 +118,15 @@ def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> N
         )
 
 
-def _predictions_of_trees(ensemble: TreeEnsemble, samples: Any, absent: float) -> np.ndarray:
+def _scores_of_trees(ensemble: TreeEnsemble, samples: Any, absent: float) -> np.ndarray:
     rows = dense_rows(samples, absent)
-    values = np.asarray(rows, dtype=np.float64) if ensemble.encoding is None else rows
-    link = ensemble.link
-    scores = evaluate(ensemble, values)
-    return _columns(link.apply(scores))
+    return evaluate(ensemble, np.asarray(rows, dtype=np.float64) if ensemble.encoding is None else rows)
+
+
+def _change_of_predictions(ensemble: TreeEnsemble, scores: np.ndarray, rounding: float) -> np.ndarray:
+    """What rounding of the scores changes in each prediction: much where the link is an exponential of large scores."""
+    below, there, above = (_columns(ensemble.link.apply(scores + change)) for change in (-rounding, 0.0, rounding))
+    return np.maximum(np.abs(above - there), np.abs(there - below))
 
 
 def _predictions_of_model(model: Any, samples: Any, ensemble: TreeEnsemble) -> np.ndarray:

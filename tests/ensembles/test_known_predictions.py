@@ -86,6 +86,15 @@ def test_an_xgboost_regressor_of_probabilities():
     np.testing.assert_allclose(reg.predict(X), model.predict(X), atol=1e-4)
 
 
+def test_a_link_that_multiplies_the_rounding_of_scores():
+    xgboost = pytest.importorskip("xgboost")
+    X, y = load_diabetes(return_X_y=True)
+    settings = {"n_estimators": 20, "max_depth": 2, "learning_rate": 1e-3, "base_score": 1e30}
+    model = xgboost.XGBRegressor(objective="count:poisson", **settings).fit(X, y / y.mean() * 1e30)
+    expected = model.predict(X)
+    np.testing.assert_allclose(FHERegressor.from_fitted(model, backend="clear").predict(X), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_lightgbm_columns_of_pandas_categories_are_refused(ordered):
     lightgbm = pytest.importorskip("lightgbm")

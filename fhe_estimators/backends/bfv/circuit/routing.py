@@ -282,8 +282,9 @@ class _Windows:
         targets = (self.lane * self.window)[:, None] + self._places(pairs[:, None], choices)
         starts = np.arange(len(pairs) + 1) * self.n_choices
         graph = csr_array(
-            (np.ones(targets.size, dtype=bool), targets.ravel(), starts), (len(pairs), n_lanes * self.window)
-        )
+            (np.ones(targets.size, dtype=bool), targets.ravel().astype(np.int32), starts.astype(np.int32)),
+            (len(pairs), n_lanes * self.window),
+        )  # of 32-bit indices, since SciPy's matching takes no others before 1.13
         matched = maximum_bipartite_matching(graph, perm_type="column")
         self.failed = np.unique(self.lane[matched < 0])
         self.choice = (targets == matched[:, None]).argmax(axis=1)
