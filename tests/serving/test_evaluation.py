@@ -1,5 +1,7 @@
 """What a process of a service does, called in this one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def models(tmp_path):
     yield found
     evaluation._programs.clear()
     evaluation._evaluators.clear()
+    evaluation._used.clear()
 
 
 def test_programs_and_keys_are_kept_for_those_that_came_last(models):
@@ -34,6 +37,24 @@ def test_programs_and_keys_are_kept_for_those_that_came_last(models):
         assert len(evaluation._programs) <= evaluation.MAX_PROGRAMS
         assert {path for path, _ in evaluation._evaluators} <= set(evaluation._programs)
     assert len(evaluation._programs) == evaluation.MAX_PROGRAMS
+
+
+def test_keys_are_kept_as_long_as_their_bytes_fit(models, monkeypatch):
+    (server, keys, client, _, X), n_bytes = models[0], len(models[0][2].evaluation_keys)
+    others = [Path(keys).with_name(f"other{i}") for i in range(12)]
+    for n_kept in (12, 5, 0):
+        monkeypatch.setitem(evaluation._options, "kept_key_bytes", n_kept * n_bytes)
+        for other in others:
+            other.write_bytes(client.evaluation_keys)
+            evaluation.evaluate(server, str(other), client.encrypt(X[:1]), None)
+        assert len(evaluation._evaluators) == max(1, n_kept)
+    monkeypatch.setitem(evaluation._options, "kept_key_bytes", 12 * n_bytes)
+    for other in others[:3]:
+        evaluation.evaluate(server, str(other), client.encrypt(X[:1]), None)
+    others[0].unlink()  # the service removed them
+    evaluation._used[server, str(others[1])] -= 1e4  # and nobody used these for long
+    evaluation.evaluate(server, keys, client.encrypt(X[:1]), None)
+    assert [path for _, path in evaluation._evaluators] == [str(others[11]), str(others[2]), keys]
 
 
 def test_what_is_refused(models, tmp_path):

@@ -140,3 +140,22 @@ def test_clients_that_left_are_not_served(using):
         return found.value.code
 
     assert using(work) == "left"
+
+
+def test_those_who_wait_are_served_where_their_keys_are_and_nobody_waits_for_ever(using):
+    async def work(pool):
+        assert await pool.run(divmod, 1, 1, affinity="a", seconds=60) == (1, 0)
+        order, limit = [], pool.max_waiting
+
+        async def ask(affinity):
+            await pool.run(time.sleep, 0.01, affinity=affinity, seconds=60)
+            order.append(affinity)
+
+        pool.max_waiting = 20
+        try:
+            await asyncio.gather(ask("b"), ask("c"), *[ask("a") for _ in range(8)])
+        finally:
+            pool.max_waiting = limit
+        return "".join(order)
+
+    assert using(work) == "b" + "aaaa" + "c" + "aaaa"

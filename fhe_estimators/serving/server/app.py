@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -192,6 +192,6 @@ def _add_scores(app: FastAPI, service: ScoringService, client: Any) -> None:
         return StreamingResponse(_parts(content), media_type=BINARY, headers=headers)
 
 
-def _parts(content: bytes) -> Iterator[bytes]:
+async def _parts(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _PART_BYTES):
         yield content[start : start + _PART_BYTES]

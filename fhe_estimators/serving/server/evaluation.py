@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,16 @@ from ..archive import load_client_archive
 from .fhe_server import FHEServer
 
 #: Programs that a process keeps, and evaluators with the parsed keys of one client each.
-MAX_PROGRAMS, MAX_EVALUATORS = 4, 8
-#: Of evaluation keys whose parsed form is kept, the last one excepted.
+MAX_PROGRAMS, MAX_EVALUATORS = 4, 256
+#: Of evaluation keys whose parsed form is kept, the last one excepted, unless the service says how many.
 MAX_KEY_BYTES = 64 << 20
+#: After which keys that nobody uses are not kept when others come.
+_UNUSED_SECONDS = 600.0
 
 _options: dict[str, Any] = {}
 _programs: OrderedDict[str, FHEServer] = OrderedDict()
 _evaluators: OrderedDict[tuple[str, str], tuple[FHEServer, bytes]] = OrderedDict()
+_used: dict[tuple[str, str], float] = {}
 
 
 class KeysGoneError(FHEError, LookupError):
@@ -129,7 +133,7 @@ def _program(path: str) -> FHEServer:
     while len(_programs) > MAX_PROGRAMS:
         forgotten, _ = _programs.popitem(last=False)
         for key in [key for key in _evaluators if key[0] == forgotten]:
-            del _evaluators[key]
+            _forget(key)
     return _programs[path]
 
 
@@ -141,6 +145,8 @@ def _evaluator(path: str, keys_path: str) -> tuple[FHEServer, bytes]:
             keys = Path(keys_path).read_bytes()
         except FileNotFoundError:
             raise KeysGoneError("These evaluation keys are not there any more: send them again.") from None
+        for unused in [old for old in _evaluators if not _is_kept(old)]:
+            _forget(unused)
         shared = _program(path)
         own = FHEServer(
             shared.program,
@@ -151,8 +157,19 @@ def _evaluator(path: str, keys_path: str) -> tuple[FHEServer, bytes]:
     else:
         _program(path)  # it counts as used
     _evaluators.move_to_end(key)
+    _used[key] = time.monotonic()
+    kept_bytes = _options.get("kept_key_bytes", MAX_KEY_BYTES)
     while len(_evaluators) > 1 and (
-        len(_evaluators) > MAX_EVALUATORS or sum(len(keys) for _, keys in _evaluators.values()) > MAX_KEY_BYTES
+        len(_evaluators) > MAX_EVALUATORS or sum(len(keys) for _, keys in _evaluators.values()) > kept_bytes
     ):
-        _evaluators.popitem(last=False)
+        _forget(next(iter(_evaluators)))
     return _evaluators[key]
+
+
+def _is_kept(key: tuple[str, str]) -> bool:
+    """Whether the service still has the keys, and somebody used them lately."""
+    return time.monotonic() - _used[key] < _UNUSED_SECONDS and os.path.exists(key[1])
+
+
+def _forget(key: tuple[str, str]) -> None:
+    del _evaluators[key], _used[key]

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...utils.http.server.errors import Refusal, busy
@@ -22,7 +23,9 @@ T = TypeVar("T")
 #: A request whose evaluation ends its process this often is refused; less often, it is evaluated again.
 _MAX_DEATHS = 2
 #: Clients whose parsed keys a process may still hold.
-_REMEMBERED = 8
+_REMEMBERED = 256
+#: How often the oldest request that waits is passed over for one whose keys the free process holds.
+_MAX_PASSED = 4
 
 
 class EvaluationProcess:
@@ -55,6 +58,12 @@ class EvaluationProcess:
             self._pid = self._executor.submit(process_id)
         return self._executor.submit(function, *arguments)
 
+    def remember(self, affinity: str) -> None:
+        """Note what it holds now."""
+        if affinity in self.recent:
+            self.recent.remove(affinity)
+        self.recent.append(affinity)
+
     def end(self) -> None:
         """End the process at once, whatever it does; the next call starts another."""
         if self._pid is not None and self._pid.done() and self._pid.exception() is None:
@@ -71,8 +80,19 @@ class EvaluationProcess:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+@dataclass(eq=False)
+class _Turn:
+    """A request that waits for a process."""
+
+    affinity: str
+    process: asyncio.Future[EvaluationProcess]
+
+
 class ProcessPool:
-    """Evaluations in processes: first come, first served, in a queue of bounded length.
+    """Evaluations in processes, in a queue of bounded length: first come, first served, but for keys at hand.
+
+    A process that becomes free takes the oldest request of a client whose keys it holds parsed, and after a few of
+    these the oldest of all. Otherwise each process would come to hold the keys of all clients.
 
     Parameters
     ----------
@@ -90,21 +110,20 @@ class ProcessPool:
         self.max_waiting = max_waiting
         self._processes = [EvaluationProcess(options) for _ in range(n_processes)]
         self._idle = list(self._processes)
-        self._waiting: deque[asyncio.Future[EvaluationProcess]] = deque()
+        self._waiting: list[_Turn] = []
+        self._n_passed = 0
         self._mean_seconds = 0.1
         self._deaths = metrics.counter("fhe_process_deaths", "Processes that ended while they evaluated")
         self._seconds = metrics.histogram("fhe_evaluation_seconds", "In a process", "task")
         self._queue_seconds = metrics.histogram("fhe_queue_seconds", "Before a process was free")
-        metrics.gauge("fhe_queue_length", "Requests that wait for a process").set_function(
-            lambda: sum(not turn.done() for turn in self._waiting)
-        )
+        metrics.gauge("fhe_queue_length", "Requests that wait for a process").set_function(lambda: len(self._waiting))
         metrics.gauge("fhe_processes_busy", "Processes that evaluate").set_function(
             lambda: len(self._processes) - len(self._idle)
         )
 
     def check_room(self) -> None:
         """A `Refusal` if the queue is full: before a body is read for nothing."""
-        n_waiting = sum(not turn.done() for turn in self._waiting)
+        n_waiting = len(self._waiting)
         if not self._idle and n_waiting >= self.max_waiting:
             wait = self._mean_seconds * (1 + n_waiting) / len(self._processes)
             raise busy(f"{n_waiting} requests wait already: come again in a while.", wait)
@@ -171,8 +190,7 @@ class ProcessPool:
                 took = time.monotonic() - start
                 self._mean_seconds += 0.2 * (took - self._mean_seconds)
                 self._seconds.labels(function.__name__).observe(took)
-                if affinity not in process.recent:
-                    process.recent.append(affinity)
+                process.remember(affinity)
                 return result
         raise Refusal(503, "process_died", "The evaluation of this request ended its process.", {"Retry-After": "1"})
 
@@ -183,26 +201,33 @@ class ProcessPool:
             self._idle.remove(best)
             self._queue_seconds.observe(0.0)
             return best
-        turn: asyncio.Future[EvaluationProcess] = asyncio.get_running_loop().create_future()
+        turn = _Turn(affinity, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
         try:
-            process = await asyncio.wait_for(turn, max(0.0, end - start))
+            process = await asyncio.wait_for(turn.process, max(0.0, end - start))
         except asyncio.TimeoutError:
             raise Refusal(503, "too_long", "No process was free in time.", {"Retry-After": "1"}) from None
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._release(turn.result())
+            if turn.process.done() and not turn.process.cancelled():
+                self._release(turn.process.result())
             raise
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
         self._queue_seconds.observe(time.monotonic() - start)
         return process
 
     def _release(self, process: EvaluationProcess) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():  # it may have given up
-                turn.set_result(process)
-                return
-        self._idle.append(process)
+        self._waiting = [turn for turn in self._waiting if not turn.process.done()]  # some may have given up
+        if not self._waiting:
+            self._idle.append(process)
+            return
+        chosen = self._waiting[0]
+        if self._n_passed < _MAX_PASSED:
+            chosen = next((turn for turn in self._waiting if turn.affinity in process.recent), chosen)
+        self._n_passed = 0 if chosen is self._waiting[0] else self._n_passed + 1
+        self._waiting.remove(chosen)
+        chosen.process.set_result(process)
 
     def close(self) -> None:
         """End all processes when what they compute is done."""

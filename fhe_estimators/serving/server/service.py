@@ -99,7 +99,12 @@ class ScoringService:
         self.pool = ProcessPool(
             n_processes,
             max_waiting=limits.max_waiting,
-            options={"rerandomize": rerandomize, "memory_budget_bytes": int(0.8 * memory / n_processes)},
+            options={
+                "rerandomize": rerandomize,
+                "memory_budget_bytes": int(0.8 * memory / n_processes),
+                # parsed they take three times as much, a tenth of the memory in all
+                "kept_key_bytes": int(memory / n_processes / 32),
+            },
             metrics=self.metrics,
         )
         self._folder = Path(tempfile.mkdtemp(prefix="fhe_estimators-"))
