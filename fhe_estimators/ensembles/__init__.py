@@ -1,11 +1,13 @@
 """Tree ensembles as plain arrays: structure, import, reference evaluation, link functions."""
 
 from ._boosters import as_estimator
+from ._columns import naming_columns
 from ._contributions import contribution_ensemble
 from ._encoding import RowEncoding
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
 from ._importers import absent_value, ensemble_from_model, knows_categories
+from ._rows import checked_rows
 from .links import Link
 
 __all__ = [
@@ -16,11 +18,13 @@ __all__ = [
     "TreeEnsemble",
     "absent_value",
     "as_estimator",
+    "checked_rows",
     "contribution_ensemble",
     "decision_leaves",
     "ensemble_from_model",
     "evaluate",
     "knows_categories",
+    "naming_columns",
     "scores_from_sums",
     "sum_leaves",
 ]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._encoding import CategoryColumn, RowEncoding, SetFeatures
+from ._categories import CategoryColumn, SetFeatures
+from ._encoding import RowEncoding
 
 
 class CategoricalColumns:

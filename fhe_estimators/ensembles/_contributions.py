@@ -82,8 +82,7 @@ def contribution_ensemble(ensemble: TreeEnsemble) -> TreeEnsemble:
         level = np.concatenate(children)
     credit[~ensemble.is_leaf] = 0.0
     base = np.zeros((ensemble.n_scores, n_columns))
-    base[:, -1] = ensemble.base_score
-    np.add.at(base[:, -1], ensemble.tree_columns[:, None] + np.arange(ensemble.width), means[roots])
+    base[:, -1] = ensemble.base_score + ensemble.sum_by_column(means[roots])
     return replace(
         ensemble,
         n_scores=ensemble.n_scores * n_columns,

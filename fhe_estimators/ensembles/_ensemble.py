@@ -179,9 +179,22 @@ class TreeEnsemble:
         high : ndarray of shape (n_scores,)
             Largest.
         """
-        low = np.zeros(self.n_scores, dtype=self.value.dtype)
-        high = np.zeros(self.n_scores, dtype=self.value.dtype)
-        columns = self.tree_columns[:, None] + np.arange(self.width)
-        for total, of_trees in zip((low, high), self.tree_bounds(), strict=True):
-            np.add.at(total, columns, of_trees)
-        return low, high
+        low, high = self.tree_bounds()
+        return self.sum_by_column(low), self.sum_by_column(high)
+
+    def sum_by_column(self, of_trees: np.ndarray) -> np.ndarray:
+        """Sums over trees of what each tree has for the score columns that it adds to.
+
+        Parameters
+        ----------
+        of_trees : ndarray of shape (n_trees, width)
+            What belongs to each tree.
+
+        Returns
+        -------
+        sums : ndarray of shape (n_scores,)
+            Of the type of ``of_trees``.
+        """
+        total = np.zeros(self.n_scores, dtype=of_trees.dtype)
+        np.add.at(total, self.tree_columns[:, None] + np.arange(self.width), of_trees)
+        return total

@@ -8,7 +8,9 @@ import numpy as np
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
-from ._encoding import CategoryColumn, RowEncoding, SetFeatures, category_columns
+from ._categories import CategoryColumn, SetFeatures
+from ._columns import category_columns
+from ._encoding import RowEncoding
 from ._ensemble import LEAF, TreeEnsemble
 from .links import ExpitLink, ExpLink, IdentityLink, Link, OneVersusRestLink, SigmoidLink, SoftmaxLink
 

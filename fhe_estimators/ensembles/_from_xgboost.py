@@ -12,7 +12,9 @@ from sklearn.base import is_classifier
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
-from ._encoding import CategoryColumn, RowEncoding, SetFeatures, category_columns, category_values
+from ._categories import CategoryColumn, SetFeatures
+from ._columns import category_columns, category_values
+from ._encoding import RowEncoding
 from ._ensemble import TreeEnsemble
 from .links import ExpitLink, ExpLink, IdentityLink, Link, SigmoidLink, SoftmaxLink
 

@@ -7,8 +7,8 @@ from typing import Any
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from ._base import SourceParameters
 from ._mixins import FHEClassifierMixin
+from ._source_parameters import SourceParameters
 
 
 class FHEDecisionTreeClassifier(FHEClassifierMixin, SourceParameters):

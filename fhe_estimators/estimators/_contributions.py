@@ -87,11 +87,11 @@ class FHEContributions(BaseFHEEstimator):
         n_scores = self.estimator.ensemble_.n_scores
         return flat if n_scores == 1 else flat.reshape(len(flat), n_scores, -1)
 
-    def quantize(self, X: Any) -> np.ndarray:
-        return self.estimator.quantize(X)
+    def _preprocessed(self, X: Any) -> Any:
+        return self.estimator._preprocessed(X)
 
-    def _validate_rows(self, X: Any) -> np.ndarray:
-        return self.estimator._validate_rows(X)
+    def _read(self, X: Any) -> Any:
+        return self.estimator._read(X)
 
     def _row_checks(self) -> dict[str, Any]:
         return self.estimator._row_checks()

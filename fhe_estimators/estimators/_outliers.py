@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.ensemble import IsolationForest
 
-from ..ensembles import TreeEnsemble, scores_from_sums, sum_leaves
+from ..ensembles import TreeEnsemble, naming_columns, scores_from_sums
 from ..ensembles.links import IsolationLink
 from ..utils import validate_data, without_sparse_columns
-from ._base import SourceParameters
+from ._source_parameters import SourceParameters
 from ._taking_over import TakesOverModels
 from ._unwrapping import final_model
 from ._wrong_models import wrong_kind
@@ -94,11 +94,13 @@ class FHEIsolationForest(OutlierMixin, SourceParameters, TakesOverModels):
         self : estimator
             Fitted; not compiled.
         """
-        X = validate_data(self, without_sparse_columns(X), **self._training_checks())
+        X = without_sparse_columns(X)
+        with naming_columns(X):
+            X = validate_data(self, X, **self._training_checks())
         self._fit(X, None, sample_weight)
         self.offset_ = self.estimator_.offset_
         if self.contamination != "auto":
-            sums = sum_leaves(self.quantized_ensemble_, self.quantizer_.transform(X))
+            sums = self._sums_in_the_clear(X)
             self.offset_ = np.percentile(self._normality(sums), 100.0 * self.contamination)
             link = replace(cast(IsolationLink, self.ensemble_.link), offset=float(self.offset_))
             self.ensemble_ = replace(self.ensemble_, link=link)

@@ -7,8 +7,8 @@ from typing import Any
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
-from ._base import SourceParameters
 from ._mixins import FHERegressorMixin
+from ._source_parameters import SourceParameters
 
 
 class FHEDecisionTreeRegressor(FHERegressorMixin, SourceParameters):

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..ensembles import MISSING, RowEncoding, TreeEnsemble
+from ..ensembles import MISSING, RowEncoding, TreeEnsemble, checked_rows
 from ..utils import dense_blocks, dense_columns, validate_data, without_sparse_columns
 
 
@@ -113,16 +113,8 @@ class FeatureQuantizer(TransformerMixin, BaseEstimator):
             The rows, or what `encoding_` makes of them.
         """
         check_is_fitted(self, "edges_")
-        if self.encoding_ is None:
-            return validate_data(
-                self,
-                without_sparse_columns(X),
-                reset=False,
-                dtype=[np.float64, np.float32],
-                ensure_all_finite=False,
-                accept_sparse="csr",
-            )
-        return self.encoding_.transform(validate_data(self, X, reset=False, skip_check_array=True))
+        lenient = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        return checked_rows(self, X, self.encoding_, lenient)
 
     def codes(self, numbers: np.ndarray) -> np.ndarray:
         """Codes of what `encode` returned.

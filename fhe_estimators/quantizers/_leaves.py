@@ -41,7 +41,7 @@ def score_bits_for(ensemble: TreeEnsemble, score_error: float) -> int:
     varying = allowed > 0
     if not varying.any():
         return 1
-    n_trees = _sum_by_column(ensemble, np.ones((ensemble.n_trees, ensemble.width)))
+    n_trees = ensemble.sum_by_column(np.ones((ensemble.n_trees, ensemble.width)))
     bits = np.ceil(np.log2(n_trees[varying] / 2) - np.log2(allowed[varying]))
     return max(1, int((bits + np.ceil(np.log2(magnitudes[varying])) + 1).max()))
 
@@ -77,7 +77,7 @@ def quantize_leaves(ensemble: TreeEnsemble, score_bits: int) -> TreeEnsemble:
     return replace(
         ensemble,
         value=np.rint(values * _of_nodes(ensemble, _of_trees(ensemble, scale))).astype(np.int64),
-        base_score=ensemble.base_score + _sum_by_column(ensemble, rounded),
+        base_score=ensemble.base_score + ensemble.sum_by_column(rounded),
         score_scale=scale,
         cover=None,
     )
@@ -105,7 +105,7 @@ def score_error_bound(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> np.nda
     rounding = np.abs(quantized.value / _of_nodes(quantized, _of_trees(quantized, quantized.score_scale)) - exact)
     rounding[~ensemble.is_leaf] = 0.0
     of_trees = np.maximum.reduceat(rounding, ensemble.tree_offsets[:-1])
-    return _sum_by_column(ensemble, of_trees) + _addition_error(ensemble.base_score, _sum_by_column(ensemble, moved))
+    return ensemble.sum_by_column(of_trees) + _addition_error(ensemble.base_score, ensemble.sum_by_column(moved))
 
 
 def relative_score_error(ensemble: TreeEnsemble, quantized: TreeEnsemble) -> float:
@@ -137,7 +137,7 @@ def _ranges(ensemble: TreeEnsemble) -> np.ndarray:
 
 def _magnitudes(ensemble: TreeEnsemble, midranges: np.ndarray) -> np.ndarray:
     """Largest absolute sum of leaves of each column once midranges are subtracted; of all, for a classifier."""
-    moved = _sum_by_column(ensemble, midranges)
+    moved = ensemble.sum_by_column(midranges)
     low, high = ensemble.score_bounds()
     largest = np.maximum(np.abs(low - moved), np.abs(high - moved))
     return np.full_like(largest, largest.max()) if ensemble.link.is_classifier else largest
@@ -148,7 +148,7 @@ def _midranges(ensemble: TreeEnsemble) -> np.ndarray:
     low, high = ensemble.tree_bounds()
     midranges = low / 2 + high / 2
     before = np.maximum(*np.abs(ensemble.score_bounds()))
-    after = _sum_by_column(ensemble, high / 2 - low / 2)
+    after = ensemble.sum_by_column(high / 2 - low / 2)
     return np.where(_of_trees(ensemble, after < _WORTHWHILE * before), midranges, 0.0)
 
 
@@ -177,10 +177,3 @@ def _of_trees(ensemble: TreeEnsemble, of_columns: np.ndarray) -> np.ndarray:
 def _of_nodes(ensemble: TreeEnsemble, of_trees: np.ndarray) -> np.ndarray:
     """What belongs to trees, by node: shape (n_nodes, width)."""
     return np.repeat(of_trees, np.diff(ensemble.tree_offsets), axis=0)
-
-
-def _sum_by_column(ensemble: TreeEnsemble, of_trees: np.ndarray) -> np.ndarray:
-    """Sums over trees of what belongs to their columns: shape (n_scores,)."""
-    total = np.zeros(ensemble.n_scores)
-    np.add.at(total, ensemble.tree_columns[:, None] + np.arange(ensemble.width), of_trees)
-    return total

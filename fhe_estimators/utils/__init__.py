@@ -1,5 +1,6 @@
 """Helpers without knowledge of trees or encryption."""
 
+from ._blocks import row_blocks
 from ._deprecation import deprecated, renamed_parameter
 from ._memory import PROCESS_BYTES, check_memory, memory_budget, memory_limit_bytes, readable_bytes, warn_of_memory
 from ._modes import FHE_MODES, check_fhe_mode
@@ -28,6 +29,7 @@ __all__ = [
     "progress_bar",
     "readable_bytes",
     "renamed_parameter",
+    "row_blocks",
     "sparse_checks",
     "validate_data",
     "warn_of_memory",

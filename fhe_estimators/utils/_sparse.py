@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-#: Entries of a dense block: 32 MiB of float64.
-_BLOCK_ENTRIES = 1 << 22
+from ._blocks import row_slices
 
 
 def without_sparse_columns(X: Any) -> Any:
@@ -49,9 +48,7 @@ def dense_blocks(X: Any, absent: float | None) -> Iterator[tuple[slice, np.ndarr
             "stand for (zeros, or missing values as in XGBoost): pass dense rows, or save the client archive again."
         )
     X = X.tocsr()
-    step = max(1, _BLOCK_ENTRIES // max(1, X.shape[1]))
-    for start in range(0, X.shape[0], step):
-        rows = slice(start, min(start + step, X.shape[0]))
+    for rows in row_slices(*X.shape):
         yield rows, _dense(X[rows], absent)
 
 

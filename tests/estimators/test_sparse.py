@@ -22,7 +22,7 @@ from fhe_estimators.estimators import FHEClassifier, FHEGradientBoosting, FHEIso
 from fhe_estimators.inspection import compare_with_cleartext
 from fhe_estimators.quantizers import QuantileQuantizer, UniformQuantizer
 from fhe_estimators.serving import FHEClient, FHEServer
-from fhe_estimators.utils import _sparse
+from fhe_estimators.utils import _blocks, _sparse
 
 FORMATS = [
     sparse.csr_matrix,
@@ -186,7 +186,7 @@ def test_never_dense_at_once(rows, target, monkeypatch):
         shapes.append(X.shape)
         return dense(X, absent)
 
-    monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 42)
+    monkeypatch.setattr(_blocks, "BLOCK_ENTRIES", 42)
     monkeypatch.setattr(_sparse, "_dense", recorded)
     np.testing.assert_array_equal(clf.quantize(rows), expected)
     assert len(shapes) == 29 and max(shapes) == (7, 6)

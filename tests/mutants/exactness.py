@@ -179,7 +179,7 @@ MUTANTS = [
         ),
         (
             "leaves: midranges are lost",
-            "base_score=ensemble.base_score + _sum_by_column(ensemble, rounded)",
+            "base_score=ensemble.base_score + ensemble.sum_by_column(rounded)",
             "base_score=ensemble.base_score",
             "quantizers/test_leaves.py::test_precision_goes_with_the_range_and_not_with_the_magnitude",
         ),

@@ -6,11 +6,10 @@ import os
 from typing import Any, NoReturn, cast
 
 import numpy as np
-from sklearn.utils import check_array
 
 from ...backends import resolve_backend
+from ...ensembles import checked_rows
 from ...ensembles.links import ClassificationLink
-from ...utils import sparse_checks, without_sparse_columns
 from ..archive import ClientModel, load_client_archive
 from .key_file import read_key_file, write_key_file
 
@@ -207,11 +206,7 @@ class FHEClient:
             For `encrypt_codes`.
         """
         quantizer = self._model.quantizer
-        X = without_sparse_columns(X) if quantizer.encoding_ is None else X
-        rows = quantizer.encode(X)  # checks the names and the number of columns
-        checked = X if quantizer.encoding_ is None else rows
-        check_array(checked, **sparse_checks(checked, self._model.row_checks))
-        return quantizer.codes(rows)
+        return quantizer.codes(checked_rows(quantizer, X, quantizer.encoding_, self._model.row_checks))
 
     def encrypt_codes(self, codes: np.ndarray, *, backend: str | None = None) -> bytes:
         """Encrypt quantized rows.

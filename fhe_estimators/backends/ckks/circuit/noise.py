@@ -97,10 +97,7 @@ def path_sensitivity(ensemble: TreeEnsemble, of_node: np.ndarray, weights: np.nd
         spread = np.maximum(high[right] - low[left], high[left] - low[right])
         weight = weights[of_node[nodes][:, None], columns[nodes]]
         sums[nodes] = weight * spread + np.maximum(sums[left], sums[right])
-    result = np.zeros(ensemble.n_scores)
-    for column in range(ensemble.width):
-        np.add.at(result, ensemble.tree_columns + column, sums[ensemble.tree_offsets[:-1], column])
-    return result
+    return ensemble.sum_by_column(sums[ensemble.tree_offsets[:-1]])
 
 
 def values_of_a_row(total: Sum) -> int:
