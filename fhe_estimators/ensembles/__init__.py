@@ -1,7 +1,7 @@
 """Tree ensembles as plain arrays: structure, import, reference evaluation, link functions."""
 
 from ._boosters import as_estimator
-from ._columns import naming_columns
+from ._columns import as_numbers, category_columns, naming_columns
 from ._contributions import contribution_ensemble
 from ._encoding import RowEncoding
 from ._ensemble import LEAF, MISSING, TreeEnsemble
@@ -18,6 +18,8 @@ __all__ = [
     "TreeEnsemble",
     "absent_value",
     "as_estimator",
+    "as_numbers",
+    "category_columns",
     "checked_rows",
     "contribution_ensemble",
     "decision_leaves",

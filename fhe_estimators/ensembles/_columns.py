@@ -17,7 +17,18 @@ _WAY_OUT_OF_DATES = "Make numbers of it before, such as (column - start).dt.days
 
 
 def category_columns(X: Any) -> list[int]:
-    """Positions of the columns of pandas categories of a DataFrame; none of anything else."""
+    """Positions of the columns of pandas categories.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        Rows.
+
+    Returns
+    -------
+    positions : list of int
+        None of anything that is no DataFrame.
+    """
     if not _is_frame(X):
         return []
     return [j for j in range(len(X.columns)) if hasattr(X.iloc[:, j], "cat")]
@@ -34,7 +45,25 @@ def holds_numbers(column: Any) -> bool:
 
 
 def as_numbers(column: Any, name: Any) -> np.ndarray:
-    """A column of a DataFrame or an array as float64, shape (n_samples,); missing values are NaN."""
+    """A column of a DataFrame or an array as numbers.
+
+    Parameters
+    ----------
+    column : Series or ndarray of shape (n_samples,)
+        Values.
+    name : str or int
+        What it is called in errors.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_samples,), float64
+        NaN for missing values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is no number; the message names the column and a way out.
+    """
     _refuse_type(column.dtype, name)
     try:
         if hasattr(column, "to_numpy"):

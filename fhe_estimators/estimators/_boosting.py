@@ -27,7 +27,7 @@ class _Library:
 
 
 _LIBRARIES = {
-    "xgboost": _Library("xgboost", "XGB"),
+    "xgboost": _Library("xgboost", "XGB", settings={"enable_categorical": True}),
     "lightgbm": _Library("lightgbm", "LGBM", settings={"verbosity": -1}, unlimited_depth=-1),
     "sklearn": _Library(
         "sklearn.ensemble",

@@ -39,7 +39,8 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            NaN is accepted where the source model accepts it.
+            NaN is accepted where the source model accepts it. Of a DataFrame, boosted trees split columns of dtype
+            ``category`` by sets of categories, as the source library does.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -53,7 +54,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         self : estimator
             Fitted; not compiled.
         """
-        X, y = self._validate_training_set(X, y)
+        X, y = self._validate_training_set(X, y, fit_params)
         check_classification_targets(y)
         self._fit(X, y, sample_weight, fit_params)
         self.classes_ = np.unique(y) if y.ndim == 1 else [np.unique(column) for column in y.T]
@@ -192,7 +193,8 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            NaN is accepted where the source model accepts it.
+            NaN is accepted where the source model accepts it. Of a DataFrame, boosted trees split columns of dtype
+            ``category`` by sets of categories, as the source library does.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -206,7 +208,7 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
         self : estimator
             Fitted; not compiled.
         """
-        X, y = self._validate_training_set(X, y, y_numeric=True)
+        X, y = self._validate_training_set(X, y, fit_params, y_numeric=True)
         self._fit(X, y, sample_weight, fit_params)
         return self
 

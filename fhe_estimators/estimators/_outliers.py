@@ -12,6 +12,7 @@ from sklearn.ensemble import IsolationForest
 from ..ensembles import TreeEnsemble, naming_columns, scores_from_sums
 from ..ensembles.links import IsolationLink
 from ..utils import validate_data, without_sparse_columns
+from ._frames import warn_of_categories
 from ._source_parameters import SourceParameters
 from ._taking_over import TakesOverModels
 from ._unwrapping import final_model
@@ -94,9 +95,10 @@ class FHEIsolationForest(OutlierMixin, SourceParameters, TakesOverModels):
         self : estimator
             Fitted; not compiled.
         """
-        X = without_sparse_columns(X)
-        with naming_columns(X):
-            X = validate_data(self, X, **self._training_checks())
+        table = without_sparse_columns(X)
+        with naming_columns(table):
+            X = validate_data(self, table, **self._training_checks())
+        warn_of_categories(self._make_estimator(), table, stacklevel=3)
         self._fit(X, None, sample_weight)
         self.offset_ = self.estimator_.offset_
         if self.contamination != "auto":

@@ -6,15 +6,17 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from ..backends import Backend, resolve_backend
-from ..ensembles import TreeEnsemble, absent_value, ensemble_from_model, knows_categories, naming_columns
+from ..ensembles import TreeEnsemble, absent_value, ensemble_from_model, naming_columns
 from ..exceptions import ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..utils import dense_rows, get_tags, validate_data, without_sparse_columns
 from ._fit_params import training_arguments
+from ._frames import check_frame, trains_on_frame, warn_of_categories
+from ._import_check import check_import
 
 
 class Training:
@@ -44,42 +46,49 @@ class Training:
         """Targets of other rows than those of training, as the source library wants them."""
         return labels
 
-    def _validate_training_set(self, X: Any, y: Any, *, y_numeric: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Check shapes and types; missing and infinite values are left for the source library to judge."""
-        self._refuse_categories(X)
-        X = without_sparse_columns(X)
+    def _validate_training_set(
+        self, X: Any, y: Any, fit_params: dict[str, Any], *, y_numeric: bool = False
+    ) -> tuple[Any, np.ndarray]:
+        """Check shapes and types; missing and infinite values are left for the source library to judge.
+
+        DataFrames whose categories or names the model needs stay DataFrames; all other rows become arrays.
+        """
+        X, model = without_sparse_columns(X), self._make_estimator()
         of_targets = {"multi_output": get_tags(self).target_tags.multi_output, "y_numeric": y_numeric}
-        with naming_columns(X):
-            X, y = validate_data(self, X, y, **self._training_checks(), **of_targets)
+        if trains_on_frame(model, X, fit_params):
+            validate_data(self, X, y, skip_check_array=True)
+            check_frame(model, X, fit_params, trains_on_bins=resolve_quantizer(self.quantizer).trains_on_bins)
+            y = _check_y(y, estimator=self, **of_targets)
+            check_consistent_length(X, y)
+        else:
+            table = X
+            with naming_columns(table):
+                X, y = validate_data(self, table, y, **self._training_checks(), **of_targets)
+            warn_of_categories(model, table, stacklevel=4)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
-
-    def _refuse_categories(self, X: Any) -> None:
-        """An error for columns that the source model would take as categories, and that `fit` would make numbers of."""
-        columns = [name for name in getattr(X, "columns", ()) if str(X[name].dtype) == "category"]
-        if columns and knows_categories(self._make_estimator()):
-            raise ValueError(
-                f"Columns {columns} have dtype 'category', which fit would train as numbers. Train the model itself "
-                "and pass it with X to FHEClassifier.from_fitted or FHERegressor.from_fitted, or encode them "
-                "(OrdinalEncoder or OneHotEncoder in a pipeline)."
-            )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, fit_params: dict[str, Any] | None = None) -> None:
         """Train on validated rows; sets every fitted attribute that does not depend on the task."""
         backend, quantizer, model = self._resolve_backend(), resolve_quantizer(self.quantizer), self._make_estimator()
         weights = {} if sample_weight is None else {"sample_weight": _check_sample_weight(sample_weight, X)}
         quantizer.absent_value_ = absent_value(model)
+        on_frame = hasattr(X, "iloc")
         if quantizer.trains_on_bins:
             quantizer.fit(X)
 
         def features_of(rows: Any) -> Any:
+            if on_frame:
+                return rows
             if quantizer.trains_on_bins:
                 return quantizer.training_features(rows)
             return rows if get_tags(model).input_tags.sparse else dense_rows(rows, quantizer.absent_value_)
 
         def rows_of(rows: Any) -> Any:
             rows = without_sparse_columns(rows)
+            if on_frame:
+                return validate_data(self, rows, reset=False, skip_check_array=True)
             with naming_columns(rows):
                 return features_of(validate_data(self, rows, reset=False, **self._training_checks()))
 
@@ -87,6 +96,8 @@ class Training:
         others = training_arguments(fit_params or {}, rows_of, lambda labels: self._encode_more(model, y, labels))
         model.fit(features_of(X), targets, **weights, **others)
         self._adopt(model, quantizer, backend, X)
+        if on_frame:
+            check_import(model, self.ensemble_, X)
 
     @staticmethod
     def _training_checks() -> dict[str, Any]:
@@ -96,6 +107,11 @@ class Training:
         """Take over a trained model; ``X`` are rows as it was trained on."""
         ensemble = ensemble_from_model(model, X)
         self._check_model(model, ensemble)
+        if quantizer.trains_on_bins and ensemble.encoding is not None and ensemble.encoding.sets:
+            raise ValueError(
+                f"This {type(model).__name__} splits on categories, and the quantizer made bins of numbers of them: "
+                "use quantizer='threshold', or train without categorical features."
+            )
         self._discard_program()
         self.__dict__.pop("preprocessing_", None)  # of a pipeline that was imported before
         quantizer.absent_value_ = absent_value(model)

@@ -187,13 +187,3 @@ def test_contributions_are_of_columns():
     found = reg.predict_contributions(frame)
     assert found.shape == (len(frame), 4)
     np.testing.assert_allclose(found.sum(axis=1), reg.predict(frame), atol=1e-4 * np.ptp(y))
-
-
-@pytest.mark.parametrize(
-    "model", [XGBClassifier(**XGB), LGBMClassifier(**LGBM), HistGradientBoostingClassifier(**HIST)]
-)
-def test_fit_does_not_train_categories_as_numbers(model):
-    frame, y = table()
-    numbers = frame[["age", "trade"]].fillna({"age": 0})
-    with pytest.raises(ValueError, match=r"Columns \['trade'\] have dtype 'category'.*from_fitted"):
-        FHEClassifier(model).fit(numbers, y > 0)
