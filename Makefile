@@ -14,7 +14,7 @@ BENCH_READY := .venv/.ready-benchmarks
 # two packages, so one that an earlier `make` filled loses the other.
 XGBOOST := xgboost-cpu
 
-TEST_EXTRAS := '.[lightgbm,tfhe,lora,serving,plots,datasets,dev]'
+TEST_EXTRAS := '.[lightgbm,tfhe,lora,serving,parquet,plots,datasets,dev]'
 PINNED := -c constraints.txt
 
 # pip's output goes to a log, which is shown only where pip fails. $(1): folder of the environment; $(2): what to install.

@@ -50,6 +50,9 @@ OPTIONAL = {
     "lightgbm",
     "numba",
     "numpydoc",
+    "pandas",
+    "pyarrow",
+    "schemathesis",
     "skops",
     "xgboost",
 }

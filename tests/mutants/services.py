@@ -97,7 +97,7 @@ MUTANTS = [
             "predict: what a crash left is kept",
             "self._file.truncate(n_bytes)\n        self._file.seek(n_bytes)",
             "self._file.seek(0, 2)",
-            "serving/test_remote_model.py::TestCommand::test_runs_that_were_interrupted_go_on",
+            "serving/test_predict_command.py::TestCSV::test_runs_that_were_interrupted_go_on",
         ),
     ),
 ]

@@ -1,12 +1,10 @@
 """`RemoteModel`: an estimator whose model is elsewhere."""
 
 import asyncio
-import os
 import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +18,6 @@ pytest.importorskip("prometheus_client")
 
 from fhe_estimators import FHERandomForestRegressor
 from fhe_estimators.backends.messages import pack_message, unpack_message
-from fhe_estimators.cli import main
 from fhe_estimators.exceptions import DecryptionError, KeyMismatchError, ProtocolError, ServiceError
 from fhe_estimators.serving import AsyncRemoteModel, FHEClient, FHEServer, RemoteModel
 from fhe_estimators.serving.client import session as session_module
@@ -302,81 +299,3 @@ class TestFaults:
             remote.predict(X[:5])
         free()
         assert (found.value.status, found.value.code) == (429, "busy")
-
-
-class TestCommand:
-    def scored(self, service, rows, out, *options):
-        return main(["predict", service[1], str(rows), "--out", str(out), "--model", "model", "--quiet", *options])
-
-    def test_tables_of_scores(self, service, model, tmp_path, monkeypatch, capsys):
-        pandas = pytest.importorskip("pandas")
-        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", TOKEN)
-        clf, X = model
-        X.assign(number=range(len(X)), other="x").iloc[:, ::-1].to_csv(tmp_path / "rows.csv", index=False)
-        rows, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
-        assert self.scored(service, rows, out, "--keep", "number", "--rows-per-request", "40") == 0
-        table = pandas.read_csv(out)
-        np.testing.assert_array_equal(table["number"], np.arange(len(X)))
-        np.testing.assert_array_equal(table["prediction"], clf.predict(X))
-        assert [path.name for path in tmp_path.iterdir() if "scores" in path.name] == ["scores.csv"]
-        assert self.scored(service, rows, out) == 1 and "exists already" in capsys.readouterr().err
-        out.unlink()
-        assert self.scored(service, rows, out, "--method", "predict_proba") == 0
-        table = pandas.read_csv(out, float_precision="round_trip")
-        assert list(table) == [f"probability_{label}" for label in clf.classes_]
-        np.testing.assert_array_equal(table, clf.predict_proba(X))
-        X.iloc[:, 1:].to_csv(tmp_path / "less.csv", index=False)
-        assert self.scored(service, tmp_path / "less.csv", tmp_path / "x.csv") == 1
-        assert "lack 1 columns of the model: sepal length (cm)" in capsys.readouterr().err
-
-    def test_runs_that_were_interrupted_go_on(self, service, model, tmp_path, monkeypatch, capsys):
-        pandas = pytest.importorskip("pandas")
-        from fhe_estimators.serving.client import scores_file
-
-        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", TOKEN)
-        clf, X = model
-        rows, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
-        X.to_csv(rows, index=False)
-        options = ("--rows-per-request", "10", "--concurrent", "2")
-        written, replace = [], os.replace
-
-        def crash_after(n, *, in_the_journal):
-            def failing(source, target):
-                written.append(target)
-                if not in_the_journal:
-                    replace(source, target)
-                if len(written) == n:
-                    raise KeyboardInterrupt
-                if in_the_journal:
-                    replace(source, target)
-
-            written.clear()
-            monkeypatch.setattr(scores_file, "os", SimpleNamespace(**{**vars(os), "replace": failing}))
-
-        for n, in_the_journal in ((2, True), (2, False), (1, True), (3, False)):
-            crash_after(n, in_the_journal=in_the_journal)
-            with pytest.raises(KeyboardInterrupt):
-                self.scored(service, rows, out, *options)
-            assert not out.exists()
-        monkeypatch.setattr(scores_file, "os", os)
-        assert self.scored(service, rows, out, *options, "--method", "predict_proba") == 1
-        assert "begun with other rows, another model or other options" in capsys.readouterr().err
-        before = metric(service[2], "fhe_evaluation_seconds_count")
-        assert self.scored(service, rows, out, *options) == 0
-        np.testing.assert_array_equal(pandas.read_csv(out)["prediction"], clf.predict(X))
-        assert metric(service[2], "fhe_evaluation_seconds_count") - before < 10  # of 15 requests
-
-    def test_parquet(self, service, model, tmp_path, monkeypatch, capsys):
-        pandas = pytest.importorskip("pandas")
-        monkeypatch.setenv("FHE_ESTIMATORS_TOKEN", TOKEN)
-        clf, X = model
-        rows, out = tmp_path / "rows.parquet", tmp_path / "scores.parquet"
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            assert self.scored(service, rows, out) == 1
-            assert "pip install pyarrow" in capsys.readouterr().err
-            return
-        X.to_parquet(rows)
-        assert self.scored(service, rows, out) == 0
-        np.testing.assert_array_equal(pandas.read_parquet(out)["prediction"], clf.predict(X))

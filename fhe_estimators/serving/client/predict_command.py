@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from ...utils import import_optional, progress_bar
 from .forecast import request_rows
 from .remote_model import RemoteModel
+from .row_tables import read_parts
 from .scores_file import ScoresFile
 
 METHODS = ("predict", "predict_proba", "decision_function")
@@ -41,7 +41,7 @@ def predict(
     pandas = import_optional("pandas", extra="datasets", purpose="Tables of rows")
     source, target = Path(rows), Path(out)
     if any(path.suffix == ".parquet" for path in (source, target)):
-        import_optional("pyarrow", package="pyarrow", purpose="Parquet files")
+        import_optional("pyarrow", extra="parquet", package="pyarrow", purpose="Parquet files")
     remote = RemoteModel(
         url,
         model=model,
@@ -68,12 +68,13 @@ def predict(
         done, skipped = 0, scores.n_rows
         with progress_bar((), description="score rows", verbose=int(not quiet), total=None) as bar:
             bar.update(skipped)
-            for table in _tables(pandas, source, size):
-                fresh = table.iloc[max(0, skipped - done) :]
+            for table, kept in read_parts(source, size, keep or []):
+                start = max(0, skipped - done)
+                fresh, kept = table.iloc[start:], kept.iloc[start:].reset_index(drop=True)
                 done += len(table)
                 if len(fresh):
                     found = getattr(remote, method)(_features(remote, fresh, keep or []))
-                    scores.append(_frame(pandas, fresh, keep or [], method, remote, found))
+                    scores.append(_beside(pandas, kept, _scores(pandas, method, remote, found)))
                     bar.update(len(fresh))
         if scores.n_rows == 0:
             raise ValueError(f"{source} has no rows.")
@@ -89,22 +90,7 @@ def _summary(remote: RemoteModel, method: str) -> str:
     )
 
 
-def _tables(pandas: Any, source: Path, size: int) -> Iterator[Any]:
-    if source.suffix == ".parquet":
-        parquet = import_optional("pyarrow.parquet", package="pyarrow", purpose="Parquet files")
-        with parquet.ParquetFile(source) as file:
-            for batch in file.iter_batches(batch_size=size):
-                yield batch.to_pandas()
-    else:
-        # not a last bit of a number may change: thresholds are compared exactly
-        with pandas.read_csv(source, chunksize=size, float_precision="round_trip") as reader:
-            yield from reader
-
-
 def _features(remote: RemoteModel, table: Any, keep: list[str]) -> Any:
-    missing = [name for name in keep if name not in table.columns]
-    if missing:
-        raise ValueError(f"--keep names columns that the rows lack: {', '.join(missing)}.")
     names = getattr(remote, "feature_names_in_", None)
     if names is None:
         table = table.drop(columns=keep)
@@ -120,8 +106,15 @@ def _features(remote: RemoteModel, table: Any, keep: list[str]) -> Any:
     return table[list(names)]
 
 
-def _frame(pandas: Any, rows: Any, keep: list[str], method: str, remote: RemoteModel, found: Any) -> Any:
-    columns: dict[str, Any] = {name: rows[name].to_numpy() for name in keep}
+def _beside(pandas: Any, kept: Any, scores: Any) -> Any:
+    twice = [name for name in kept.columns if name in scores.columns]
+    if twice:
+        raise ValueError(f"--keep names {', '.join(twice)}, which is what scores are called: rename it in the rows.")
+    return pandas.concat([kept, scores], axis=1)
+
+
+def _scores(pandas: Any, method: str, remote: RemoteModel, found: Any) -> Any:
+    columns: dict[str, Any] = {}
     outputs = found if isinstance(found, list) else [found]
     classes = remote.classes_ if method == "predict_proba" else None
     for number, values in enumerate(outputs):

@@ -68,14 +68,14 @@ class BFVEvaluator(Evaluator):
 
     def _tasks(self, n_batches: int) -> list[tuple[int, range]]:
         """What processes do: a batch and some of its blocks, so that there is work for each of them."""
-        n_processes = 1 if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+        n_processes = effective_n_jobs(self.n_jobs)
         size = max(1, -(-self.program.n_blocks * n_batches // n_processes))
         n_blocks = self.program.n_blocks
         starts = range(0, n_blocks, size)
         return [(batch, range(s, min(s + size, n_blocks))) for batch in range(n_batches) for s in starts]
 
     def _n_processes(self, tasks: list[tuple[int, range]]) -> int:
-        return min(max(1, len(tasks)), 1 if self.n_jobs is None else effective_n_jobs(self.n_jobs))
+        return min(max(1, len(tasks)), effective_n_jobs(self.n_jobs))
 
     def _make_room(self, request_bytes: int, n_processes: int) -> None:
         """Refuse what does not fit into the memory budget, and keep as many plaintexts as fit."""

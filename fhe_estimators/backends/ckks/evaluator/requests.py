@@ -61,9 +61,13 @@ class CKKSEvaluator(Evaluator):
                     evaluate_batch(self.program, keys, batch, rerandomize=self.rerandomize, after_step=step)
                     for batch in batches
                 ]
-        responses = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+        tasks = (
             delayed(_evaluate_in_worker)(self.program, message, batch.portable(), self.rerandomize) for batch in batches
         )
+        try:
+            responses = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
+        except ValueError:  # some backends of joblib return everything at the end, such as Ray's
+            responses = Parallel(n_jobs=self.n_jobs)(tasks)
         finished = _starts(costs) + [cost[-1] for cost in costs]
         evaluated = []
         with StepProgress(finished, description=description, verbose=self.verbose) as step:
@@ -73,7 +77,7 @@ class CKKSEvaluator(Evaluator):
         return evaluated
 
     def _n_processes(self, batches: list[EncryptedBatch]) -> int:
-        return min(len(batches), 1 if self.n_jobs is None else effective_n_jobs(self.n_jobs))
+        return min(len(batches), effective_n_jobs(self.n_jobs))
 
     def _check_memory(self, batches: list[EncryptedBatch]) -> None:
         expansions, n_processes = [batch.expansion_log2 for batch in batches], self._n_processes(batches)
