@@ -59,7 +59,9 @@ class Program(ABC):
         ``n_ciphertexts``, ``upload_bytes``, ``download_bytes``, ``evaluation_key_bytes``,
         ``server_sees``, ``client_learns``; ``predicted_seconds``, a dict from 1 and 1,000 rows to the
         seconds of a request on this machine, encryption and decryption included, keys and network
-        excluded; ``peak_memory_bytes``, the memory of a server process during the largest batch or
+        excluded; ``predicted_first_seconds``, the same of a client's first request, with all that is done once:
+        keys are made and read, and constants of the model encoded (engines without a cost model leave it
+        out); ``peak_memory_bytes``, the memory of a server process during the largest batch or
         row, libraries included; and what servers can do to hide how they computed a
         score: ``can_rerandomize`` and ``flooding_bits``, the statistical distance of the noise in
         responses to noise that depends on nothing, as ``-log2``.

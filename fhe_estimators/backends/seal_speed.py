@@ -9,6 +9,9 @@ from time import perf_counter
 
 from ..utils import import_optional
 
+#: Of a coefficient of a key for one prime: it is drawn and computed, written, and read. Of a coefficient for one prime
+#: of a context's tables, on both sides.
+_KEY, _CONTEXT = 170.0, 800.0
 #: Environment variable that sets nanoseconds of a transform, per coefficient and stage, instead of measuring them.
 SPEED_VARIABLE = "FHE_ESTIMATORS_NTT_NANOSECONDS"
 
@@ -34,3 +37,24 @@ def ntt_nanoseconds() -> float:
         return perf_counter() - start
 
     return 1e9 * min(there_and_back() for _ in range(20)) / (4 * degree * 12)
+
+
+def keys_seconds(degree: int, n_primes: int, n_keys: int) -> float:
+    """Seconds in which a client makes and writes its evaluation keys and a server reads them, once a client.
+
+    Parameters
+    ----------
+    degree : int
+        Ring degree N.
+    n_primes : int
+        Data primes: a key has as many digits, each of a polynomial for all of them and the special prime.
+    n_keys : int
+        Relinearization and Galois keys.
+
+    Returns
+    -------
+    seconds : float
+        On this machine.
+    """
+    unit = 1e-9 * ntt_nanoseconds() * degree * (n_primes + 1)
+    return unit * (_KEY * n_primes * n_keys + _CONTEXT)

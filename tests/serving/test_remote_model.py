@@ -146,7 +146,8 @@ class TestEstimator:
         before = uploads(service)
         facts = remote.describe(300)
         own = clf.program_.describe()
-        assert set(facts["predicted_seconds"]) == {1, 1000} and facts["security_bits"] == 128
+        assert set(facts["predicted_seconds"]) == set(facts["predicted_first_seconds"]) == {1, 1000}
+        assert facts["security_bits"] == 128
         forecast = facts["forecast"]
         assert (forecast["rows"], forecast["requests"]) == (300, 1) and forecast["seconds"] > 0
         assert forecast["key_bytes"] == own["evaluation_key_bytes"] and uploads(service) == before

@@ -19,6 +19,7 @@ from .choice import ENGINES, Choice
 _COSTS = (
     *("scheme", "security_bits", "poly_modulus_degree", "depth", "n_ciphertexts", "rows_per_batch"),
     *("upload_bytes", "download_bytes", "evaluation_key_bytes", "peak_memory_bytes", "predicted_seconds"),
+    "predicted_first_seconds",
     *("can_rerandomize", "flooding_bits"),
 )
 
@@ -95,7 +96,7 @@ class AutoProgram(Program):
         """Facts of the engine for many rows, with those that only the one for few has; and of each in ``engines``.
 
         ``security_bits`` is the lowest, ``evaluation_key_bytes`` is of all keys and ``peak_memory_bytes`` the largest
-        of the engines in use, ``predicted_seconds`` are those of the better one, and a small request is one for few
+        of the engines in use, predicted seconds are those of the better one, and a small request is one for few
         rows.
         """
         facts = {name: program.describe() for name, program in self.programs.items()}
@@ -107,7 +108,10 @@ class AutoProgram(Program):
             "security_bits": min(each["security_bits"] for each in used),
             "evaluation_key_bytes": sum(each["evaluation_key_bytes"] for each in used),
             "peak_memory_bytes": max(each["peak_memory_bytes"] for each in used),
-            "predicted_seconds": {n: facts[self.engine_for(n)]["predicted_seconds"][n] for n in (1, 1000)},
+            **{
+                key: {n: facts[self.engine_for(n)][key][n] for n in (1, 1000)}
+                for key in ("predicted_seconds", "predicted_first_seconds")
+            },
             "server_sees": used[0]["server_sees"] + "; the engine that the client chose",
             "client_learns": _learned({name: facts[name]["client_learns"] for name in self.programs}),
             "can_rerandomize": all(each["can_rerandomize"] for each in facts.values()),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...utils import PROCESS_BYTES
-from ..seal_speed import ntt_nanoseconds
+from ..seal_speed import keys_seconds, ntt_nanoseconds
 from .circuit.layout import Layout
 from .parameters import BFVParameters
 from .sizes import CACHE_BYTES, plaintext_bytes, switching_key_bytes
@@ -150,9 +150,18 @@ def batch_seconds(program: BFVProgram, layout: Layout) -> float:
 
 
 def predicted_seconds(program: BFVProgram, n_rows: int) -> float:
-    """Seconds from rows to scores on one core, without making keys and without a network."""
+    """Seconds from rows to scores on one core, without keys and without a network, once plaintexts are encoded."""
     layout = program.layout(n_rows)
     return -(-n_rows // layout.n_samples) * batch_seconds(program, layout)
+
+
+def predicted_first_seconds(program: BFVProgram, n_rows: int) -> float:
+    """The same of a client's first request: keys are made and read, and plaintexts encoded that are kept."""
+    p, layout = program.parameters, program.layout(n_rows)
+    costs = OperationCosts(p)
+    n_kept = min(n_plaintexts(program, layout), CACHE_BYTES // plaintext_bytes(p)) if program.n_outputs else 0
+    keys = keys_seconds(p.poly_modulus_degree, len(p.prime_bits), 1 + len(program.galois_elements))
+    return predicted_seconds(program, n_rows) + keys + n_kept * (costs.encoding + costs.placing)
 
 
 def peak_memory_bytes(program: BFVProgram, kept_bytes: int = CACHE_BYTES) -> int:

@@ -20,7 +20,7 @@ from .circuit.noise import NoiseSteps
 from .circuit.routing import RoutedInput, Routes, route
 from .circuit.steps import baby_steps_for, baby_steps_of_windows, circuit_steps, routed_steps
 from .circuit.zero_test import ZeroTest
-from .costs import peak_memory_bytes, predicted_seconds
+from .costs import peak_memory_bytes, predicted_first_seconds, predicted_seconds
 from .parameters import (
     PLAIN_MODULUS,
     RING_DEGREES,
@@ -286,6 +286,7 @@ class BFVProgram(Program):
             "upload_bytes": self.n_inputs * seeded_ciphertext_bytes(p),
             "download_bytes": self.n_outputs * public_ciphertext_bytes(p),
             "predicted_seconds": {n_rows: round(self.predicted_seconds(n_rows), 4) for n_rows in (1, 1000)},
+            "predicted_first_seconds": {n: round(predicted_first_seconds(self, n), 4) for n in (1, 1000)},
             "peak_memory_bytes": peak_memory_bytes(self),
             "evaluation_key_bytes": (1 + len(self.galois_elements)) * switching_key_bytes(p),
             "server_sees": "ciphertexts, evaluation keys, the number of rows, timing",

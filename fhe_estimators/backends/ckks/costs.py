@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...utils import PROCESS_BYTES
-from ..seal_speed import ntt_nanoseconds
+from ..seal_speed import keys_seconds, ntt_nanoseconds
 from .circuit.slots import largest_expansion
 from .counting import CountingArithmetic, Operation, follow_circuit
 from .parameters import CKKSParameters
@@ -141,6 +141,13 @@ def predicted_seconds(program: CKKSProgram, n_rows: int) -> float:
     """Seconds from rows to scores on one core, without making keys and without a network."""
     costs = [program.batch_cost(expansion) for expansion in batches_of(program, n_rows)]
     return sum(cost.server_seconds + cost.client_seconds for cost in costs)
+
+
+def predicted_first_seconds(program: CKKSProgram, n_rows: int) -> float:
+    """The same of a client's first request, for which keys are made and read."""
+    p = program.parameters
+    keys = keys_seconds(p.poly_modulus_degree, len(p.coeff_modulus_bits) - 1, 1 + len(program.galois_elements))
+    return predicted_seconds(program, n_rows) + keys
 
 
 def key_memory_bytes(program: CKKSProgram) -> int:

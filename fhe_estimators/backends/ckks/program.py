@@ -22,7 +22,7 @@ from .circuit.merged_trees import imaginary_bounds
 from .circuit.noise import circuit_noise
 from .circuit.packing import PackingPlan, server_automorphisms
 from .circuit.slots import rows_per_batch
-from .costs import BatchCost, batch_cost, peak_memory_bytes, predicted_seconds
+from .costs import BatchCost, batch_cost, peak_memory_bytes, predicted_first_seconds, predicted_seconds
 from .parameters import MAX_EXPANSION_LOG2, CKKSParameters, predicted_error_std, select_parameters
 from .sizes import galois_key_bytes, public_ciphertext_bytes, public_key_bytes, relin_key_bytes, seeded_ciphertext_bytes
 
@@ -226,6 +226,7 @@ class CKKSProgram(Program):
             "rows_per_small_request": rows_per_batch(p.n_slots, p.expansion_log2),
             "small_request_bytes": sum(seeded_ciphertext_bytes(p, level) for level in small),
             "predicted_seconds": {n_rows: round(self.predicted_seconds(n_rows), 4) for n_rows in (1, 1000)},
+            "predicted_first_seconds": {n: round(predicted_first_seconds(self, n), 4) for n in (1, 1000)},
             "peak_memory_bytes": max(self.peak_memory_bytes([k]) for k in {0, p.expansion_log2}),
             "evaluation_key_bytes": relin_key_bytes(p)
             + len(self.galois_elements) * galois_key_bytes(p)

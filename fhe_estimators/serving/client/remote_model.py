@@ -239,9 +239,9 @@ class RemoteModel(BaseEstimator):
         """
         session = self._session()
         facts = dict(session.card["describe"])
-        predicted = facts.get("predicted_seconds")
-        if isinstance(predicted, dict):
-            facts["predicted_seconds"] = {int(rows): seconds for rows, seconds in predicted.items()}
+        for name in {"predicted_seconds", "predicted_first_seconds"} & set(facts):
+            if isinstance(facts[name], dict):  # whose numbers of rows JSON makes text
+                facts[name] = {int(rows): seconds for rows, seconds in facts[name].items()}
         if n_rows is not None:
             known = session.has_sent_keys()
             facts["forecast"] = forecast(session.card, n_rows, self.rows_per_request, keys_are_known=known)
