@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from lightgbm import LGBMClassifier
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
@@ -17,7 +17,7 @@ from xgboost import XGBClassifier, XGBRegressor
 from fhe_estimators import FHEClassifier, FHERegressor
 from fhe_estimators.quantizers import UniformQuantizer
 
-from .data import load_census_income, load_spambase
+from .data import load_adult, load_census_income, load_spambase
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,23 @@ def _every_row(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, np.nd
     return estimator.fit(X_train, y_train), X
 
 
+def _first_row(built: tuple[Any, np.ndarray]) -> tuple[Any, np.ndarray]:
+    estimator, X = built
+    return estimator, X[:1]
+
+
 def _spambase(model: Any) -> tuple[Any, np.ndarray]:
     X, y, _ = load_spambase()
     return _every_row(FHEClassifier(model), X, y)
 
 
-def _census(n_rows: int = 8192) -> tuple[Any, np.ndarray]:
+def lightgbm(n_estimators: int, num_leaves: int, **parameters: Any) -> LGBMClassifier:
+    settings = {"num_leaves": num_leaves, "random_state": 0, "n_jobs": 2, "verbose": -1, **parameters}
+    return LGBMClassifier(n_estimators=n_estimators, **settings)
+
+
+def _census(model: Any, n_rows: int) -> tuple[Any, np.ndarray]:
     X, y, _ = load_census_income()
-    model = LGBMClassifier(n_estimators=100, num_leaves=31, max_depth=6, random_state=0, n_jobs=2, verbose=-1)
     X_train, X_test, y_train, _ = train_test_split(X, y, test_size=n_rows, random_state=0, stratify=y)
     return FHEClassifier(model).fit(X_train, y_train), X_test
 
@@ -90,6 +99,19 @@ def _cancer_row(
     key: str, label: str, model: Any, n_rows: int = 4096, quantizer: Any = "threshold", **limits: float
 ) -> Workload:
     return Workload(key, label, "breast cancer", lambda: _breast_cancer(model, n_rows, quantizer=quantizer), limits)
+
+
+def _adult_row(quantizer: Any) -> tuple[Any, np.ndarray]:
+    X, y, _ = load_adult()
+    X_train, X_test, y_train, _ = train_test_split(X, y, random_state=0)
+    model = RandomForestClassifier(random_state=0, n_jobs=2)
+    return FHEClassifier(model, quantizer=quantizer).fit(X_train, y_train), X_test[:1]
+
+
+def _large_row(model: Any, quantizer: Any = "threshold") -> tuple[Any, np.ndarray]:
+    """One row of what people try a library with."""
+    X, y = make_classification(20_000, 20, n_informative=10, random_state=0)
+    return FHEClassifier(model, quantizer=quantizer).fit(X, y), X[:1]
 
 
 #: All rows, in the order of the table.
@@ -168,8 +190,57 @@ WORKLOADS = (
         "lgbm-census",
         "LightGBM 100 x 31 leaves",
         "census income",
-        _census,
+        lambda: _census(lightgbm(100, 31, max_depth=6), 8192),
         {"total_seconds": 90.0, "peak_memory_bytes": 4e9, "relative_error": 1e-4},
+    ),
+    Workload(
+        "lgbm-census-1",
+        "LightGBM 500 x 31 leaves",
+        "census income",
+        lambda: _census(lightgbm(500, 31), 1),
+        {"total_seconds": 15.0},
+    ),
+    Workload(
+        "xgb-digits-1",
+        "XGBoost 50 x 3 x 10 classes",
+        "digits",
+        lambda: _first_row(_every_row(FHEClassifier(xgboost_50x3()), *load_digits(return_X_y=True))),
+        {"total_seconds": 1.0},
+    ),
+    Workload(
+        "default-adult-1-hidden",
+        "default forest",
+        "adult",
+        lambda: _adult_row(UniformQuantizer(6)),
+        {"total_seconds": 120.0},
+    ),
+    Workload(
+        "xgb-large-1",
+        "XGBoost 300 x 8",
+        "20,000 x 20",
+        lambda: _large_row(xgboost_50x3(n_estimators=300, max_depth=8)),
+        {"total_seconds": 8.0, "peak_memory_bytes": 2e9},
+    ),
+    Workload(
+        "lgbm-large-1",
+        "LightGBM 500 x 63 leaves",
+        "20,000 x 20",
+        lambda: _large_row(lightgbm(500, 63)),
+        {"total_seconds": 15.0, "peak_memory_bytes": 2e9},
+    ),
+    Workload(
+        "default-large-1-hidden",
+        "default forest",
+        "20,000 x 20",
+        lambda: _large_row(RandomForestClassifier(random_state=0, n_jobs=2), UniformQuantizer(8)),
+        {"total_seconds": 60.0, "peak_memory_bytes": 3e9},
+    ),
+    Workload(
+        "default-large-1",
+        "default forest",
+        "20,000 x 20",
+        lambda: _large_row(RandomForestClassifier(random_state=0, n_jobs=2)),
+        {"total_seconds": 120.0, "peak_memory_bytes": 3e9},
     ),
     Workload(
         "xgb-breast-tfhe",

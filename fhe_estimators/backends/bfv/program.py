@@ -14,7 +14,7 @@ from .._program import ClientSpec, Program
 from .._security import security_bits
 from ..messages import program_digest
 from .circuit.boxes import LeafCosts, leaf_costs
-from .circuit.digits import digit_bits_for, leaf_digits, leaf_values
+from .circuit.digits import digit_bits_for, leaf_digits, leaf_values, trees_of_a_score
 from .circuit.layout import Layout, layout_for
 from .circuit.noise import NoiseSteps
 from .circuit.routing import RoutedInput, Routes, route
@@ -154,7 +154,7 @@ class BFVProgram(Program):
     @property
     def digit_bits(self) -> int:
         """Bits of a digit of a leaf's value."""
-        return digit_bits_for(self.ensemble.n_trees, PLAIN_MODULUS)
+        return digit_bits_for(trees_of_a_score(self.ensemble), PLAIN_MODULUS)
 
     @cached_property
     def digits(self) -> np.ndarray:

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from fhe_estimators.backends.bfv.circuit.boxes import leaf_costs
 from fhe_estimators.backends.bfv.circuit.diagonals import block_diagonals, leaf_slots
-from fhe_estimators.backends.bfv.circuit.digits import digit_bits_for, joined_digits, leaf_digits, leaf_values
+from fhe_estimators.backends.bfv.circuit.digits import (
+    digit_bits_for,
+    joined_digits,
+    leaf_digits,
+    leaf_values,
+    trees_of_a_score,
+)
 from fhe_estimators.backends.bfv.circuit.layout import layout_for
 from fhe_estimators.backends.bfv.circuit.steps import baby_steps_for
 from fhe_estimators.backends.bfv.circuit.zero_test import ZeroTest
@@ -137,6 +143,14 @@ def test_sums_of_digits_are_sums_of_values(seed, n_trees):
     sums = digits[:, :, number].sum(axis=-1)  # scores, digits, rows
     assert np.abs(sums).max() <= PLAIN_MODULUS // 2
     np.testing.assert_array_equal(joined_digits(sums.transpose(0, 2, 1), bits), values[:, number].sum(axis=-1))
+
+
+def test_digits_have_room_for_the_trees_of_one_class_and_not_of_all():
+    rng = np.random.default_rng(0)
+    of_classes = random_ensemble(rng, n_trees=12, depth=2, n_scores=4)
+    assert trees_of_a_score(of_classes) == np.bincount(of_classes.tree_columns).max() < 12
+    together = random_ensemble(rng, n_trees=12, depth=2, n_scores=4, width=4)
+    assert trees_of_a_score(together) == 12
 
 
 def test_too_many_trees_for_the_plain_modulus():

@@ -8,6 +8,12 @@ from ....ensembles import TreeEnsemble
 from ....exceptions import ParameterSelectionError
 
 
+def trees_of_a_score(ensemble: TreeEnsemble) -> int:
+    """Trees that add to a score column, at most: those of one class, if each class has trees of its own."""
+    columns = ensemble.tree_columns[:, None] + np.arange(ensemble.width)
+    return int(np.bincount(columns.ravel(), minlength=1).max())
+
+
 def digit_bits_for(n_trees: int, plain_modulus: int) -> int:
     """Bits of a balanced digit for which the sum over trees stays below half of the plain modulus."""
     bits = (plain_modulus // (2 * n_trees)).bit_length()
