@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import entry_points
 
 from ._base import Backend
+from .factory import find_named
 
 #: Group of the entry points by which other packages add backends.
 ENTRY_POINT_GROUP = "fhe_estimators.backends"
@@ -54,8 +54,8 @@ def resolve_backend(backend: str | Backend) -> Backend:
         return backend
     if isinstance(backend, str):
         if backend in _BUILT_IN:
-            module, _, attribute = _BUILT_IN[backend].partition(":")
-            return getattr(import_module(module), attribute)()
+            found: Backend = find_named(_BUILT_IN[backend])()
+            return found
         for entry in entry_points(group=ENTRY_POINT_GROUP):
             if entry.name == backend:
                 return entry.load()()

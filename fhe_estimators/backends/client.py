@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -47,6 +47,17 @@ from .messages import (
 )
 
 T = TypeVar("T")
+
+
+class HasKeyId(Protocol):
+    """Keys with a name."""
+
+    @property
+    def key_id(self) -> str:
+        """Identity of the keys."""
+
+
+K = TypeVar("K", bound=HasKeyId)
 
 #: Requests that a client remembers, with the digest of each one's response.
 REMEMBERED_REQUESTS = 1024
@@ -150,6 +161,44 @@ class _Keys:
         return hmac.digest(self.mac_key, text + digest, "sha256").hex()
 
 
+class SessionKeys(Generic[K]):
+    """The keys of a client's session, if it has any, and the names of those that it gave up."""
+
+    def __init__(self) -> None:
+        self._current: K | None = None
+        self._retired: set[str] = set()
+
+    def current(self) -> K:
+        """The keys; `KeysMissingError` if there are none, `KeysRetiredError` if they were given up."""
+        if self._current is not None:
+            return self._current
+        if self._retired:
+            raise KeysRetiredError(RETIRED)
+        raise KeysMissingError("This client has no keys yet: call generate_keys() first.")
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there are keys."""
+        return self._current is not None
+
+    def replace(self, keys: K | None) -> None:
+        """Use other keys, or none."""
+        self._current = keys
+
+    def check(self, key_id: str) -> None:
+        """Raise `KeysRetiredError` if these keys were given up."""
+        if key_id in self._retired:
+            raise KeysRetiredError(RETIRED)
+
+    def retire(self, keys: K) -> bool:
+        """Give keys up for good; whether they were in use until now."""
+        self._retired.add(keys.key_id)
+        if self._current is keys:
+            self._current = None
+            return True
+        return False
+
+
 class SessionClient(Client):
     """Base of clients: an engine adds keys, encryption and decryption, and nothing about the protocol.
 
@@ -164,8 +213,7 @@ class SessionClient(Client):
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
         self._log = RequestLog()
-        self._keys: _Keys | None = None
-        self._retired: set[str] = set()
+        self._session = SessionKeys[_Keys]()
 
     @abstractmethod
     def _generate(self) -> tuple[Any, Sequence[Blob]]:
@@ -215,15 +263,11 @@ class SessionClient(Client):
     def _adopt(self, key_id: str, secret: Any, mac_key: bytes, blobs: Sequence[Blob]) -> bytes:
         identity = {"program_id": self.spec.program_id, "key_id": key_id}
         evaluation_keys = pack_message("evaluation_keys", identity, blobs)
-        self._keys = _Keys(**identity, secret=secret, mac_key=mac_key, evaluation_keys=evaluation_keys)
+        self._session.replace(_Keys(**identity, secret=secret, mac_key=mac_key, evaluation_keys=evaluation_keys))
         return evaluation_keys
 
     def _require_keys(self) -> _Keys:
-        if self._keys is not None:
-            return self._keys
-        if self._retired:
-            raise KeysRetiredError(RETIRED)
-        raise KeysMissingError("This client has no keys yet: call generate_keys() first.")
+        return self._session.current()
 
     @property
     def evaluation_keys(self) -> bytes:
@@ -240,8 +284,7 @@ class SessionClient(Client):
         key_id = str(header.get("key_id"))
         if not is_identifier(key_id) or not blobs or len(blobs[0]) != _MAC_KEY_BYTES:
             raise ProtocolError("The client_keys are malformed.")
-        if key_id in self._retired:
-            raise KeysRetiredError(RETIRED)
+        self._session.check(key_id)
         secret, public = self._load_keys(blobs[1:])
         self._adopt(key_id, secret, bytes(blobs[0]), public)
 
@@ -275,7 +318,7 @@ class SessionClient(Client):
         try:
             return decrypt(keys.secret, record, ciphertexts)
         except DecryptionError as error:
-            self._retire(keys)
+            self._session.retire(keys)
             raise DecryptionError(f"{error} {RETIRED}") from error
 
     def _record_of(self, keys: _Keys, request: bytes) -> RequestRecord:
@@ -300,12 +343,6 @@ class SessionClient(Client):
         for_good : bool, default=False
             Whether they are retired: refused when they are imported again.
         """
-        keys = self._keys
-        if keys is not None and for_good:
-            self._retired |= {keys.key_id}
-        self._keys = None
-
-    def _retire(self, keys: _Keys) -> None:
-        self._retired.add(keys.key_id)
-        if self._keys is keys:
-            self._keys = None
+        if for_good and self._session.has_any:
+            self._session.retire(self._session.current())
+        self._session.replace(None)

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import tenseal.sealapi as seal
 
-from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.backends.seal.file import SealFile
 
 _MAGIC, _HEADER_BYTES = 0xA15E, 16
 

@@ -12,7 +12,7 @@ import pytest
 import tenseal.sealapi as seal
 
 from fhe_estimators.backends.bfv.parameters import PLAIN_MODULUS
-from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.backends.seal.file import SealFile
 from fhe_estimators.exceptions import DecryptionError, KeysRetiredError
 from tests.attacks.deployments import Target, blobs_of, response_to
 from tests.attacks.seal_forgery import ciphertext_bytes

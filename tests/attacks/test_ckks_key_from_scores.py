@@ -18,7 +18,7 @@ from fhe_estimators.backends.ckks.circuit.packing import server_automorphisms
 from fhe_estimators.backends.ckks.circuit.redundancy import rows_from_slots
 from fhe_estimators.backends.ckks.circuit.slots import row_places
 from fhe_estimators.backends.ckks.parameters import MAX_EXPANSION_LOG2
-from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.backends.seal.file import SealFile
 from fhe_estimators.exceptions import DecryptionError, KeysRetiredError, ProtocolError
 from tests.attacks.deployments import Target, blobs_of, response_to
 from tests.attacks.seal_forgery import ciphertext_bytes, coefficients_of, monomials, residues, slots_of

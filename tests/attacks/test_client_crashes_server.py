@@ -10,7 +10,7 @@ import pytest
 import tenseal.sealapi as seal
 
 from fhe_estimators.backends.messages import pack_message, unpack_message
-from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.backends.seal.file import SealFile
 from fhe_estimators.exceptions import ProtocolError
 from tests.attacks.deployments import Target
 from tests.attacks.seal_forgery import ciphertext_bytes

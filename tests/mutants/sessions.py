@@ -36,12 +36,12 @@ MUTANTS = [
             f"{_CONTRACT}[clear-check_responses]",
         ),
         ("sessions: keys are not retired", "self._retired.add(keys.key_id)", "pass", _RETIRED),
-        ("sessions: a refusal retires nothing", "            self._retire(keys)\n", "", _RETIRED),
+        ("sessions: a refusal retires nothing", "            self._session.retire(keys)\n", "", _RETIRED),
         ("sessions: retired keys are loaded", "if key_id in self._retired:", "if key_id is None:", _RETIRED),
         (
             "sessions: retired keys stay in use",
-            "if self._keys is keys:\n            self._keys = None",
-            "if self._keys is None:\n            self._keys = None",
+            "if self._current is keys:\n            self._current = None",
+            "if self._current is None:\n            self._current = None",
             _RETIRED,
         ),
         (

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...quantizers import FeatureQuantizer
-from .._base import Backend, Client, Evaluator
-from .._program import ClientSpec, Program
+from .._program import Program
+from ..factory import LazyBackend
 
 
-class AutoBackend(Backend):
+class AutoBackend(LazyBackend):
     """The faster engine for the number of rows of a request; the default.
 
     A program holds two: ``bfv``, with leaves in slots, for few rows, and ``ckks``, with rows in slots, for many. Both
@@ -29,40 +28,18 @@ class AutoBackend(Backend):
     """
 
     name = "auto"
+    package = __package__
+    client_class = "client:AutoClient"
+    evaluator_class = "evaluator:AutoEvaluator"
 
     def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:
-        return _module("compilation").quantize(ensemble, quantizer)
+        return self.find("compilation:quantize")(ensemble, quantizer)
 
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        return _module("compilation").compile_program(ensemble, quantizer, verbose=verbose)
+        return self.find("compilation:compile_program")(ensemble, quantizer, verbose=verbose)
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
-        return _module("program").load_program(ensemble, metadata)
-
-    def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
-        return _module("client").AutoClient(spec, verbose=verbose)
-
-    def evaluator(
-        self,
-        program: Program,
-        *,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-        rerandomize: bool = False,
-        memory_budget_bytes: int | None = None,
-    ) -> Evaluator:
-        return _module("evaluator").AutoEvaluator(
-            program,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            rerandomize=rerandomize,
-            memory_budget_bytes=memory_budget_bytes,
-        )
+        return self.find("program:load_program")(ensemble, metadata)
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        return _module("program").simulate(program, codes)
-
-
-def _module(name: str) -> Any:
-    # By name, so that no server-side module has a static path to the one that decrypts.
-    return import_module(f"{__package__}.{name}")
+        return self.find("program:simulate")(program, codes)

@@ -13,14 +13,13 @@ from ...exceptions import (
     DecryptionError,
     KeyMismatchError,
     KeysMissingError,
-    KeysRetiredError,
     ProtocolError,
     RequestMismatchError,
 )
 from .._base import Client
 from .._program import ClientSpec
 from .._registry import resolve_backend
-from ..client import RETIRED, SessionClient
+from ..client import SessionClient, SessionKeys
 from ..messages import unpack_message
 from .bundles import engine_of, pack_bundle, unpack_bundle
 from .choice import ENGINES, Choice
@@ -66,8 +65,7 @@ class AutoClient(Client):
         self._clients = {name: _session_client(name, each, verbose) for name, each in specs.items()}
         self._engine_of_program = {each.program_id: name for name, each in specs.items()}
         self._lock = RLock()
-        self._session: _Session | None = None
-        self._retired: set[str] = set()
+        self._session = SessionKeys[_Session]()
         self._last: str | None = None
         self._bundle: tuple[tuple[str, ...], bytes] | None = None
 
@@ -103,24 +101,18 @@ class AutoClient(Client):
     def _begin(self, *, grows: bool) -> None:
         for client in self._clients.values():
             client.forget_keys()
-        self._session, self._last, self._bundle = _Session(os.urandom(16).hex(), grows=grows), None, None
+        self._session.replace(_Session(os.urandom(16).hex(), grows=grows))
+        self._last, self._bundle = None, None
 
     def _make_keys(self, engine: str) -> None:
-        session = self._require_session()
+        session = self._session.current()
         self._clients[engine].generate_keys()
         session.engines.add(engine)
-
-    def _require_session(self) -> _Session:
-        if self._session is not None:
-            return self._session
-        if self._retired:
-            raise KeysRetiredError(RETIRED)
-        raise KeysMissingError("This client has no keys yet: call generate_keys() first.")
 
     @property
     def evaluation_keys(self) -> bytes:
         with self._lock:
-            session = self._require_session()
+            session = self._session.current()
             if not session.engines:
                 for name in self.choice.engines:
                     self._make_keys(name)
@@ -138,15 +130,14 @@ class AutoClient(Client):
 
     def export_keys(self) -> bytes:
         with self._lock:
-            session = self._require_session()
+            session = self._session.current()
             self.evaluation_keys  # noqa: B018 - makes the keys of a session that has none yet
             keys = {name: self._clients[name].export_keys() for name in self._with_keys(session)}
             return pack_bundle("client_keys", self._identity(session), keys)
 
     def import_keys(self, keys: bytes) -> None:
         key_id, by_engine = unpack_bundle("client_keys", keys, self.spec.program_id, self._clients)
-        if key_id in self._retired:
-            raise KeysRetiredError(RETIRED)
+        self._session.check(key_id)
         for name, of_engine in by_engine.items():  # all of them, or none
             spec = self._clients[name].spec
             _session_client(name, spec, 0).import_keys(of_engine)
@@ -154,7 +145,7 @@ class AutoClient(Client):
             self._begin(grows=False)
             for name, of_engine in by_engine.items():
                 self._clients[name].import_keys(of_engine)
-            self._session = _Session(key_id, set(by_engine))
+            self._session.replace(_Session(key_id, set(by_engine)))
 
     def encrypt(self, codes: np.ndarray, backend: str | None = None) -> bytes:
         """Encrypt quantized rows for an engine.
@@ -177,7 +168,7 @@ class AutoClient(Client):
             If there are no keys for the engine, or they are retired.
         """
         with self._lock:
-            session = self._require_session()
+            session = self._session.current()
             if backend is None:
                 engine = self.choice.engine_for(len(codes), None if session.grows else session.engines)
             else:
@@ -193,7 +184,7 @@ class AutoClient(Client):
         return request
 
     def decrypt(self, response: bytes, request: bytes | None = None) -> np.ndarray:
-        session = self._require_session()
+        session = self._session.current()
         engine = engine_of("response", response, self._engine_of_program)
         asked = self._last if request is None else engine_of("request", request, self._engine_of_program)
         if engine not in session.engines:
@@ -214,11 +205,9 @@ class AutoClient(Client):
     def _retire(self, session: _Session) -> None:
         """Give up the keys of all engines: none of them is used with that server again."""
         with self._lock:
-            self._retired.add(session.key_id)
-            if self._session is session:
+            if self._session.retire(session):
                 for client in self._clients.values():
                     client.forget_keys(for_good=True)
-                self._session = None
 
     def _ready(self, engine: str) -> SessionClient:
         client = self._clients[engine]

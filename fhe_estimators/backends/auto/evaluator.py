@@ -7,6 +7,7 @@ from typing import Any
 from ...exceptions import KeyMismatchError
 from .._base import Evaluator
 from .._registry import resolve_backend
+from ..key_cache import KeyCache
 from .bundles import engine_of, unpack_bundle
 from .program import AutoProgram
 
@@ -27,7 +28,7 @@ class AutoEvaluator(Evaluator):
     def __init__(self, program: AutoProgram, **options: Any):
         super().__init__(program, **options)
         self._evaluators: dict[str, Evaluator] = {}
-        self._key_cache: tuple[bytes, dict[str, bytes]] | None = None
+        self._keys = KeyCache(self._read_keys)
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         """Encrypted request to encrypted response, by the engine whose program the request names.
@@ -42,7 +43,7 @@ class AutoEvaluator(Evaluator):
             If a message is malformed, truncated or altered.
         """
         engine = engine_of("request", request, self.program.engine_of_program)
-        keys = self._parse_keys(evaluation_keys)
+        keys = self._keys(evaluation_keys)
         if engine not in keys:
             raise KeyMismatchError(
                 f"The evaluation keys are for other engines ({', '.join(keys)}) than the request ({engine!r}): send "
@@ -64,14 +65,6 @@ class AutoEvaluator(Evaluator):
             setattr(evaluator, name, value)
         return evaluator
 
-    def _parse_keys(self, message: bytes) -> dict[str, bytes]:
-        """Evaluation keys by engine; the last ones are kept, since a client sends many requests."""
-        cached = self._key_cache  # read once: another thread may replace it
-        if cached is None or cached[0] != message:
-            engines = self.program.programs
-            _, keys = unpack_bundle("evaluation_keys", message, self.program.program_id, engines)
-            cached = self._key_cache = message, keys
-        return cached[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_key_cache": None}
+    def _read_keys(self, message: bytes) -> dict[str, bytes]:
+        """Evaluation keys by engine."""
+        return unpack_bundle("evaluation_keys", message, self.program.program_id, self.program.programs)[1]

@@ -11,9 +11,10 @@ import tenseal.sealapi as seal
 from ...exceptions import DecryptionError, ProtocolError
 from .._program import ClientSpec
 from .._security import check_galois_elements
-from ..client import RequestRecord, SessionClient
+from ..client import RequestRecord
 from ..messages import Blob
-from ..seal_file import SealFile
+from ..seal.client import SealClient
+from ..seal.file import SealFile
 from ._context import BFVContext
 from .circuit.boxes import BitTable
 from .circuit.digits import joined_digits
@@ -27,10 +28,8 @@ _NO_SUM = (
 )
 
 
-class BFVClient(SessionClient):
+class BFVClient(SealClient):
     """Generates keys, encrypts thermometer bits, decrypts sums of leaves.
-
-    SEAL draws every secret and all noise from its Blake2 generator, seeded by the operating system.
 
     Parameters
     ----------
@@ -39,6 +38,8 @@ class BFVClient(SessionClient):
     verbose : int, default=0
         Progress bars if positive.
     """
+
+    n_public_keys = 2
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
@@ -50,23 +51,8 @@ class BFVClient(SessionClient):
         self.bits = BitTable(spec.arrays["feature"], spec.arrays["threshold"])
         self.score_bounds = _score_bounds(spec.metadata)
 
-    def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
-        generator = seal.KeyGenerator(self.context.seal_context)
-        with SealFile() as file:
-            relin = file.dump(generator.create_relin_keys())
-            galois = file.dump(generator.create_galois_keys(self.galois_elements))
-        return generator.secret_key(), [relin, galois]
-
-    def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
-        with SealFile(secret=True) as file:
-            return [file.dump(secret), *evaluation_keys]
-
-    def _load_keys(self, blobs: Sequence[memoryview]) -> tuple[seal.SecretKey, Sequence[Blob]]:
-        if len(blobs) != 3:
-            raise ProtocolError("The client_keys are malformed.")
-        with SealFile(secret=True) as file:
-            secret = file.load(seal.SecretKey(), self.context, blobs[0], "secret key")
-        return secret, blobs[1:]
+    def _public_keys(self, generator: seal.KeyGenerator) -> Sequence[Any]:
+        return [generator.create_relin_keys(), generator.create_galois_keys(self.galois_elements)]
 
     def _layout(self, n_rows: int) -> Layout | RoutedInput:
         metadata = self.spec.metadata
@@ -98,16 +84,13 @@ class BFVClient(SessionClient):
         n_expected = n_batches * (len(self.spec.metadata["outputs"]) + 1 if self.spec.metadata["n_leaves"] else 0)
         if len(blobs) != n_expected:
             raise ProtocolError(f"The response holds {len(blobs)} ciphertexts; {n_expected} belong to the request.")
-        with SealFile() as file:
-            return [self._read_ciphertext(file, blob) for blob in blobs]
+        return self._read_ciphertexts(blobs)
 
-    def _read_ciphertext(self, file: SealFile, blob: memoryview) -> seal.Ciphertext:
-        ciphertext = file.load(seal.Ciphertext(), self.context, blob, "response")
+    def _check_ciphertext(self, ciphertext: seal.Ciphertext) -> None:
         if ciphertext.size() != 2 or ciphertext.parms_id() != self.context.last_id or ciphertext.is_ntt_form():
             raise ProtocolError("A ciphertext of the response has another size or level than the program's.")
         if ciphertext.is_transparent():
             raise ProtocolError("A ciphertext of the response is none that an evaluation gives: it encrypts nothing.")
-        return ciphertext
 
     def _decrypt(
         self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...utils import PROCESS_BYTES
-from ..seal_speed import keys_seconds, ntt_nanoseconds
+from ..seal.speed import keys_seconds, ntt_nanoseconds
 from .circuit.layout import Layout
 from .parameters import BFVParameters
 from .sizes import CACHE_BYTES, plaintext_bytes, switching_key_bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,14 @@ import numpy as np
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
 from ...quantizers import FeatureQuantizer
-from ...utils import import_optional
-from .._base import Backend, Client, Evaluator
-from .._program import ClientSpec, Program
+from .._program import Program
+from ..seal._backend import SealBackend
 
 _LAYOUTS = ("auto", "rows", "compact")
 
 
-class CKKSBackend(Backend):
-    """Leveled evaluation of trees on SEAL's CKKS scheme, many rows at once; the default engine.
+class CKKSBackend(SealBackend):
+    """Leveled evaluation of trees on SEAL's CKKS scheme, many rows at once.
 
     The data owner compares, in the clear, and encrypts the results; the server sums up leaf values
     under encryption. Integers in, integers out: the noise of CKKS is bounded far below one half and
@@ -34,6 +32,9 @@ class CKKSBackend(Backend):
     """
 
     name = "ckks"
+    package = __package__
+    client_class = "client:CKKSClient"
+    evaluator_class = "evaluator.requests:CKKSEvaluator"
 
     def __init__(self, layout: str = "auto"):
         if layout not in _LAYOUTS:
@@ -44,51 +45,20 @@ class CKKSBackend(Backend):
         return f"CKKSBackend(layout={self.layout!r})"
 
     def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:
-        return _module("program").quantize_for_ckks(ensemble, quantizer, self.layout)
+        return self.find("program:quantize_for_ckks")(ensemble, quantizer, self.layout)
 
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        return _module("program").compile_program(ensemble, quantizer, self.layout, verbose=verbose)
+        return self.find("program:compile_program")(ensemble, quantizer, self.layout, verbose=verbose)
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
-        parameters = _module("parameters").CKKSParameters.from_json(metadata.get("parameters", {}))
-        program = _module("program").CKKSProgram(
+        parameters = self.find("parameters:CKKSParameters").from_json(metadata.get("parameters", {}))
+        program = self.find("program:CKKSProgram")(
             ensemble, parameters, metadata.get("hidden_code_bits"), str(metadata.get("client_learns"))
         )
         if program.schedule.n_levels != parameters.n_levels:
             raise ProtocolError("The archive's parameters do not fit its trees: they have another depth.")
         return program
 
-    def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
-        _require_seal()
-        return _module("client").CKKSClient(spec, verbose=verbose)
-
-    def evaluator(
-        self,
-        program: Program,
-        *,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-        rerandomize: bool = False,
-        memory_budget_bytes: int | None = None,
-    ) -> Evaluator:
-        _require_seal()
-        return _module("evaluator.requests").CKKSEvaluator(
-            program,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            rerandomize=rerandomize,
-            memory_budget_bytes=memory_budget_bytes,
-        )
-
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        sums = _module("simulation").simulate_leaf_sums(program, codes, np.random.default_rng())
+        sums = self.find("simulation:simulate_leaf_sums")(program, codes, np.random.default_rng())
         return np.rint(sums).astype(np.int64)
-
-
-def _module(name: str) -> Any:
-    # By name, so that no server-side module has a static path to the one that decrypts.
-    return import_module(f"{__package__}.{name}")
-
-
-def _require_seal() -> None:
-    import_optional("tenseal.sealapi", package="tenseal", purpose='backend="ckks"')

@@ -12,9 +12,10 @@ import tenseal.sealapi as seal
 from ...exceptions import ProtocolError
 from ...utils import check_memory, progress_bar
 from .._program import ClientSpec
-from ..client import RequestRecord, SessionClient
+from ..client import RequestRecord
 from ..messages import Blob
-from ..seal_file import SealFile
+from ..seal.client import SealClient
+from ..seal.file import SealFile
 from ._context import CKKSContext
 from .circuit.inputs import InputTable
 from .circuit.packing import PackingPlan, expansion_of_group, pack_bits, server_automorphisms
@@ -24,16 +25,16 @@ from .parameters import CKKSParameters
 from .sizes import seeded_ciphertext_bytes
 
 
-class CKKSClient(SessionClient):
+class CKKSClient(SealClient):
     """Generates keys, encrypts comparison bits, decrypts leaf sums.
-
-    SEAL draws every secret and all noise from its Blake2 generator, seeded by the operating system.
 
     Parameters
     ----------
     spec : ClientSpec
     verbose : int, default=0
     """
+
+    n_public_keys = 3
 
     def __init__(self, spec: ClientSpec, *, verbose: int = 0):
         super().__init__(spec, verbose=verbose)
@@ -49,27 +50,13 @@ class CKKSClient(SessionClient):
         #: The value of each score that does not depend on the row, else None.
         self.constants = spec.metadata["constants"]
 
-    def _generate(self) -> tuple[seal.SecretKey, Sequence[Blob]]:
-        """Evaluation keys: relinearization keys, Galois keys if needed, and the public key to re-randomize with."""
-        generator = seal.KeyGenerator(self.context.seal_context)
-        with SealFile() as file:
-            relin = file.dump(generator.create_relin_keys())
-            galois = file.dump(generator.create_galois_keys(self.galois_elements)) if self.galois_elements else b""
-            public_key = seal.PublicKey()
-            generator.create_public_key(public_key)  # Python's SEAL cannot save the seeded form, half the size
-            public = file.dump(public_key)
-        return generator.secret_key(), [relin, galois, public]
-
-    def _dump_keys(self, secret: seal.SecretKey, evaluation_keys: Sequence[Blob]) -> Sequence[Blob]:
-        with SealFile(secret=True) as file:
-            return [file.dump(secret), *evaluation_keys]
-
-    def _load_keys(self, blobs: Sequence[memoryview]) -> tuple[seal.SecretKey, Sequence[Blob]]:
-        if len(blobs) != 4:
-            raise ProtocolError("The client_keys are malformed.")
-        with SealFile(secret=True) as file:
-            secret = file.load(seal.SecretKey(), self.context, blobs[0], "secret key")
-        return secret, blobs[1:]
+    def _public_keys(self, generator: seal.KeyGenerator) -> Sequence[Any]:
+        """Relinearization keys, Galois keys if needed, and the public key to re-randomize with."""
+        relin = generator.create_relin_keys()
+        galois = generator.create_galois_keys(self.galois_elements) if self.galois_elements else None
+        public_key = seal.PublicKey()
+        generator.create_public_key(public_key)  # Python's SEAL cannot save the seeded form, half the size
+        return [relin, galois, public_key]
 
     def _encrypt(
         self, secret: seal.SecretKey, codes: np.ndarray, request_id: str
@@ -133,17 +120,13 @@ class CKKSClient(SessionClient):
                 f"The response holds {len(blobs)} ciphertexts; one a batch and score would be {n_expected}. If the "
                 "client's archive is older than the server's, write it again with save_client()."
             )
-        with SealFile() as file:
-            return [self._read_ciphertext(file, blob) for blob in blobs]
+        return self._read_ciphertexts(blobs)
 
-    def _read_ciphertext(self, file: SealFile, blob: memoryview) -> seal.Ciphertext:
-        ciphertext = file.load(seal.Ciphertext(), self.context, blob, "response")
+    def _check_ciphertext(self, ciphertext: seal.Ciphertext) -> None:
         if ciphertext.size() != 2 or ciphertext.parms_id() != self.context.level_ids[1]:
             raise ProtocolError("A ciphertext of the response has another size or level than the program's.")
         if not ciphertext.is_ntt_form() or ciphertext.is_transparent():
             raise ProtocolError("A ciphertext of the response is none that an evaluation gives: it hides nothing.")
-        ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.uses_pairs else 1)
-        return ciphertext
 
     def _decrypt(
         self, secret: seal.SecretKey, request: RequestRecord, ciphertexts: list[seal.Ciphertext]
@@ -174,5 +157,6 @@ class CKKSClient(SessionClient):
     ) -> np.ndarray:
         """All N/2 slots before rounding, complex128; they never leave the client."""
         plain = seal.Plaintext()
+        ciphertext.scale = self.context.bit_scale(1) ** 2 * (2 if self.packing.uses_pairs else 1)  # whatever it says
         decryptor.decrypt(ciphertext, plain)
         return np.array(encoder.decode_complex(plain))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...utils import PROCESS_BYTES
-from ..seal_speed import keys_seconds, ntt_nanoseconds
+from ..seal.speed import keys_seconds, ntt_nanoseconds
 from .circuit.slots import largest_expansion
 from .counting import CountingArithmetic, Operation, follow_circuit
 from .parameters import CKKSParameters

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ...ensembles import TreeEnsemble, sum_leaves
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
-from .._base import Backend, Client, Evaluator
-from .._program import ClientSpec, Program
+from .._program import Program
+from ..factory import LazyBackend
 from .program import ClearProgram, check_codes
 
 #: Smallest and largest precision of a leaf sum. The upper end leaves room in int64 for any program.
 _MIN_SCORE_BITS, _MAX_SCORE_BITS = 12, 40
 
 
-class ClearBackend(Backend):
+class ClearBackend(LazyBackend):
     """Integer-exact reference that encrypts nothing.
 
     It runs the protocol of the encrypted engines (keys, request, evaluation, response) on clear
@@ -32,6 +31,9 @@ class ClearBackend(Backend):
     """
 
     name = "clear"
+    package = __package__
+    client_class = "client:ClearClient"
+    evaluator_class = "evaluator:ClearEvaluator"
 
     def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:
         score_bits = int(np.clip(score_bits_for(ensemble, TARGET_SCORE_ERROR), _MIN_SCORE_BITS, _MAX_SCORE_BITS))
@@ -42,29 +44,6 @@ class ClearBackend(Backend):
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
         return ClearProgram.from_metadata(ensemble, metadata)
-
-    def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
-        # Named, not imported: a server that imports the backend does not import its clients.
-        module = import_module(f"{__package__}.client")
-        return module.ClearClient(spec, verbose=verbose)
-
-    def evaluator(
-        self,
-        program: Program,
-        *,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-        rerandomize: bool = False,
-        memory_budget_bytes: int | None = None,
-    ) -> Evaluator:
-        module = import_module(f"{__package__}.evaluator")
-        return module.ClearEvaluator(
-            program,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            rerandomize=rerandomize,
-            memory_budget_bytes=memory_budget_bytes,
-        )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         return sum_leaves(program.ensemble, check_codes(codes, program.ensemble.n_features))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from ...ensembles import TreeEnsemble
 from ...exceptions import ParameterSelectionError
 from ...quantizers import TARGET_SCORE_ERROR, FeatureQuantizer, quantize_leaves, score_bits_for
 from ...utils import warn_of_memory
-from .._base import Backend, Client, Evaluator
-from .._program import ClientSpec, Program
+from .._program import Program
+from ..factory import LazyBackend
 from ._circuit import load_concrete
 from ._digits import MAX_CODE_BITS
 from .program import TFHEProgram
@@ -22,7 +21,7 @@ _COMPARISONS = ("auto", "client", "server")
 _MIN_SCORE_BITS, _MAX_SCORE_BITS = 8, 14
 
 
-class TFHEBackend(Backend):
+class TFHEBackend(LazyBackend):
     """Trees by look-up tables: one row at a time, short responses.
 
     A bootstrap carries few bits, so sums of leaves have 14: scores are within 1 % of their range of the float model's,
@@ -44,6 +43,9 @@ class TFHEBackend(Backend):
     """
 
     name = "tfhe"
+    package = __package__
+    client_class = "client:TFHEClient"
+    evaluator_class = "evaluator:TFHEEvaluator"
     #: Sums of leaves have 14 bits.
     worst_score_error = 1e-2
 
@@ -86,31 +88,8 @@ class TFHEBackend(Backend):
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
         return TFHEProgram.from_metadata(ensemble, metadata)
 
-    def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
-        return _module("client").TFHEClient(spec, verbose=verbose)
-
-    def evaluator(
-        self,
-        program: Program,
-        *,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-        rerandomize: bool = False,
-        memory_budget_bytes: int | None = None,
-    ) -> Evaluator:
+    def require_libraries(self) -> None:
         load_concrete()
-        return _module("evaluator").TFHEEvaluator(
-            program,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            rerandomize=rerandomize,
-            memory_budget_bytes=memory_budget_bytes,
-        )
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        return _module("_simulation").simulate(program, codes)
-
-
-def _module(name: str) -> Any:
-    # By name, so that no server-side module has a static path to the one that decrypts.
-    return import_module(f"{__package__}.{name}")
+        return self.find("_simulation:simulate")(program, codes)

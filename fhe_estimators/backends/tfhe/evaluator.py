@@ -7,6 +7,7 @@ from typing import Any
 from ...exceptions import ProtocolError
 from ...utils import check_memory, keep_signal_handlers, progress_bar
 from .._base import Evaluator
+from ..key_cache import KeyCache
 from ..messages import check_identity, pack_message, read_n_rows, response_header, unpack_message
 from ._circuit import load_concrete
 from .program import TFHEProgram
@@ -19,10 +20,10 @@ class TFHEEvaluator(Evaluator):
 
     def __init__(self, program: TFHEProgram, **options: Any):
         super().__init__(program, **options)
-        self._key_cache: tuple[bytes, dict[str, Any], Any] | None = None
+        self._keys = KeyCache(self._read_keys)
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
-        keys_header, keys = self._parse_keys(evaluation_keys)
+        keys_header, keys = self._keys(evaluation_keys)
         header, blobs = unpack_message("request", request)
         reply = response_header(header, keys_header, self.program.program_id)
         if len(blobs) != (0 if self.program.is_constant else read_n_rows("request", header)):
@@ -41,24 +42,15 @@ class TFHEEvaluator(Evaluator):
             raise ProtocolError("The request holds what is no ciphertext of this program.") from error
         return result.serialize()
 
-    def _parse_keys(self, message: bytes) -> tuple[dict[str, Any], Any]:
-        """Evaluation keys for Concrete; the last ones are kept, since a client sends many requests."""
-        cached = self._key_cache  # read once: another thread may replace it
-        if cached is None or cached[0] != message:
-            header, blobs = unpack_message("evaluation_keys", message)
-            check_identity("evaluation_keys", header, program_id=self.program.program_id)
-            cached = self._key_cache = message, header, self._read_keys(blobs)
-        return cached[1:]
-
-    def _read_keys(self, blobs: list[memoryview]) -> Any:
+    def _read_keys(self, message: bytes) -> tuple[dict[str, Any], Any]:
+        """Header of evaluation keys, and the keys for Concrete."""
+        header, blobs = unpack_message("evaluation_keys", message)
+        check_identity("evaluation_keys", header, program_id=self.program.program_id)
         if len(blobs) != (0 if self.program.is_constant else 1):
             raise ProtocolError("The evaluation_keys are malformed.")
         if not blobs:
-            return None
+            return header, None
         try:
-            return load_concrete().EvaluationKeys.deserialize(bytes(blobs[0]))
+            return header, load_concrete().EvaluationKeys.deserialize(bytes(blobs[0]))
         except (RuntimeError, ValueError) as error:
             raise ProtocolError("The evaluation_keys hold what are no keys of Concrete.") from error
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_key_cache": None}

@@ -10,7 +10,7 @@ from fhe_estimators.backends.bfv.evaluator.evaluation_keys import PublicKeys
 from fhe_estimators.backends.bfv.evaluator.linear import CostEvaluator
 from fhe_estimators.backends.bfv.evaluator.plaintexts import PlaintextCache
 from fhe_estimators.backends.bfv.evaluator.zero_test import ZeroTestEvaluator
-from fhe_estimators.backends.seal_speed import keys_seconds
+from fhe_estimators.backends.seal.speed import keys_seconds
 from tests.attacks.deployments import Target
 
 

@@ -15,7 +15,7 @@ from fhe_estimators.backends.bfv.evaluator.plaintexts import PlaintextCache
 from fhe_estimators.backends.bfv.evaluator.zero_test import ZeroTestEvaluator
 from fhe_estimators.backends.bfv.parameters import MARGIN_BITS, PLAIN_MODULUS, RING_DEGREES, BFVParameters, fit_ring
 from fhe_estimators.backends.messages import unpack_message
-from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.backends.seal.file import SealFile
 
 MODELS = {
     "shallow": FHEGradientBoostingClassifier(library="sklearn", n_estimators=20, max_depth=3, random_state=0),

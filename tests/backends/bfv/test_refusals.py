@@ -9,7 +9,7 @@ import tenseal.sealapi as seal
 from fhe_estimators.backends import ClientSpec
 from fhe_estimators.backends.bfv.parameters import PLAIN_MODULUS
 from fhe_estimators.backends.messages import pack_message, unpack_message
-from fhe_estimators.backends.seal_file import SealFile
+from fhe_estimators.backends.seal.file import SealFile
 from fhe_estimators.exceptions import DecryptionError, ProtocolError
 from tests.attacks.deployments import Target, blobs_of, response_to
 from tests.attacks.seal_forgery import ciphertext_bytes

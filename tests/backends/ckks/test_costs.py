@@ -11,13 +11,13 @@ from inspect import cleandoc
 import numpy as np
 import pytest
 
-from fhe_estimators.backends import seal_speed
 from fhe_estimators.backends.ckks import CKKSBackend, costs
 from fhe_estimators.backends.ckks import program as program_module
 from fhe_estimators.backends.ckks.counting import CountingArithmetic, Operation, follow_circuit
 from fhe_estimators.backends.ckks.evaluator import batch as batch_module
 from fhe_estimators.backends.ckks.evaluator import circuit as circuit_module
 from fhe_estimators.backends.ckks.evaluator.seal_arithmetic import SEALArithmetic
+from fhe_estimators.backends.seal import speed as seal_speed
 from fhe_estimators.exceptions import FHEError, MemoryBudgetError, MemoryBudgetWarning
 from fhe_estimators.quantizers import QuantileQuantizer
 from fhe_estimators.utils import PROCESS_BYTES

@@ -9,7 +9,7 @@ import tenseal.sealapi as seal
 from ....exceptions import ProtocolError
 from ....utils import progress_bar
 from ...messages import Blob
-from ...seal_file import SealFile
+from ...seal.file import SealFile
 from ..circuit.layout import Layout
 from ..program import BFVProgram
 from .evaluation_keys import PublicKeys

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import tenseal.sealapi as seal
 
-from ...seal_file import SealFile
+from ...seal.file import SealFile
 from ..circuit.diagonals import leaf_slots
 from ..circuit.layout import Layout
 from ..parameters import PLAIN_MODULUS

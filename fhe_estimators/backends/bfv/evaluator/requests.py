@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -9,8 +10,9 @@ from joblib import Parallel, delayed, effective_n_jobs
 from ....exceptions import ProtocolError
 from ....utils import check_memory, memory_budget, progress_bar
 from ..._base import Evaluator
+from ...key_cache import KeyCache
 from ...messages import pack_message, read_n_rows, response_header, unpack_message
-from ...seal_file import SealFile
+from ...seal.file import SealFile
 from ..costs import peak_memory_bytes
 from ..program import BFVProgram
 from ..sizes import CACHE_BYTES, plaintext_bytes
@@ -36,7 +38,7 @@ class BFVEvaluator(Evaluator):
 
     def __init__(self, program: BFVProgram, **options: Any):
         super().__init__(program, **options)
-        self._key_cache: tuple[bytes, PublicKeys] | None = None
+        self._keys = KeyCache(partial(PublicKeys, program))
         self._plaintexts = PlaintextCache(plaintext_bytes(program.parameters))
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
@@ -52,7 +54,7 @@ class BFVEvaluator(Evaluator):
             If the evaluation would take more memory than the budget.
         """
         header, blobs = unpack_message("request", request)
-        keys = self._parse_keys(evaluation_keys)
+        keys = self._keys(evaluation_keys)
         reply = response_header(header, keys.header, self.program.program_id)
         n_rows = read_n_rows("request", header)
         n_batches, n_inputs = -(-n_rows // self.program.layout(n_rows).n_samples), self.program.n_inputs
@@ -129,16 +131,6 @@ class BFVEvaluator(Evaluator):
         with SealFile() as file:
             return [file.dump(result) for result in sums.results()]
 
-    def _parse_keys(self, message: bytes) -> PublicKeys:
-        """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
-        cached = self._key_cache  # read once: another thread may replace it
-        if cached is None or cached[0] != message:
-            cached = self._key_cache = message, PublicKeys(self.program, message)
-        return cached[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_key_cache": None}
-
 
 _worker: BFVEvaluator | None = None
 
@@ -150,7 +142,7 @@ def _sum_in_worker(
     global _worker
     if _worker is None or _worker.program.program_id != program.program_id:
         _worker = BFVEvaluator(program)
-    keys, cache = _worker._parse_keys(evaluation_keys), _worker._plaintexts
+    keys, cache = _worker._keys(evaluation_keys), _worker._plaintexts
     cache.limit(kept_bytes)
     with SealFile() as file:
         return sum_blocks(_worker.program, keys, _worker.program.layout(n_rows), cache, inputs, blocks).dump(file)

@@ -10,7 +10,7 @@ import tenseal.sealapi as seal
 
 from ....exceptions import ProtocolError
 from ...messages import Blob, is_count
-from ...seal_file import SealFile
+from ...seal.file import SealFile
 from .._context import CKKSContext
 from ..circuit.packing import PackedGroup
 from ..circuit.slots import rows_per_batch

@@ -1,17 +1,16 @@
-"""Public evaluation keys as SEAL objects, and the context they live in (server side)."""
+"""Evaluation keys of a client, and the public key to re-randomize with (server side)."""
 
 from __future__ import annotations
 
 import tenseal.sealapi as seal
 
-from ....exceptions import ProtocolError
-from ...messages import check_identity, unpack_message
-from ...seal_file import SealFile
+from ...seal.file import SealFile
+from ...seal.keys import SealKeys
 from .._context import CKKSContext
 from ..program import CKKSProgram
 
 
-class PublicKeys:
+class PublicKeys(SealKeys):
     """Parsed evaluation keys.
 
     Parameters
@@ -22,25 +21,13 @@ class PublicKeys:
 
     Attributes
     ----------
-    header : dict
-        The header of the message.
-    context : CKKSContext
-    relin_keys : seal.RelinKeys
-    galois_keys : seal.GaloisKeys or None
-        Only where the program needs them.
     public_key : seal.PublicKey
         For encryptions of zero.
     """
 
+    context: CKKSContext
+
     def __init__(self, program: CKKSProgram, message: bytes):
-        self.header, blobs = unpack_message("evaluation_keys", message)
-        check_identity("evaluation_keys", self.header, program_id=program.program_id)
-        if len(blobs) != 3:
-            raise ProtocolError("The evaluation_keys are malformed.")
-        self.context = CKKSContext(program.parameters)
+        super().__init__(program, message, CKKSContext(program.parameters), n_more=1)
         with SealFile() as file:
-            self.relin_keys = file.load(seal.RelinKeys(), self.context, blobs[0], "relinearization key")
-            self.galois_keys = None
-            if program.galois_elements:
-                self.galois_keys = file.load(seal.GaloisKeys(), self.context, blobs[1], "Galois keys")
-            self.public_key = file.load(seal.PublicKey(), self.context, blobs[2], "public key")
+            self.public_key = file.load(seal.PublicKey(), self.context, self.more[0], "public key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 
 from ....utils import StepProgress, check_memory
 from ..._base import Evaluator
+from ...key_cache import KeyCache
 from ...messages import pack_message, response_header, unpack_message
 from ..program import CKKSProgram
 from .batch import EncryptedBatch, evaluate_batch, split_batches
@@ -29,7 +31,7 @@ class CKKSEvaluator(Evaluator):
 
     def __init__(self, program: CKKSProgram, **options: Any):
         super().__init__(program, **options)
-        self._key_cache: tuple[bytes, PublicKeys] | None = None
+        self._keys = KeyCache(partial(PublicKeys, program))
 
     def run(self, request: bytes, evaluation_keys: bytes) -> bytes:
         """Encrypted request to encrypted response.
@@ -44,7 +46,7 @@ class CKKSEvaluator(Evaluator):
             If the evaluation would take more memory than the budget.
         """
         header, blobs = unpack_message("request", request)
-        keys = self._parse_keys(evaluation_keys)
+        keys = self._keys(evaluation_keys)
         reply = response_header(header, keys.header, self.program.program_id)
         batches = split_batches(header, blobs, self.program)
         self._check_memory(batches)
@@ -84,16 +86,6 @@ class CKKSEvaluator(Evaluator):
         needed = self.program.peak_memory_bytes(expansions, n_processes)
         check_memory(needed, self.memory_budget_bytes, "This request", self.program.way_out(expansions, n_processes))
 
-    def _parse_keys(self, message: bytes) -> PublicKeys:
-        """Evaluation keys as SEAL objects; the last ones are kept, since a client sends many requests."""
-        cached = self._key_cache  # read once: another thread may replace it
-        if cached is None or cached[0] != message:
-            cached = self._key_cache = message, PublicKeys(self.program, message)
-        return cached[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_key_cache": None}
-
 
 _worker: CKKSEvaluator | None = None
 
@@ -105,7 +97,7 @@ def _evaluate_in_worker(
     global _worker
     if _worker is None or _worker.program.program_id != program.program_id:
         _worker = CKKSEvaluator(program)
-    return evaluate_batch(_worker.program, _worker._parse_keys(evaluation_keys), batch, rerandomize=rerandomize)
+    return evaluate_batch(_worker.program, _worker._keys(evaluation_keys), batch, rerandomize=rerandomize)
 
 
 def _starts(costs: list[np.ndarray]) -> np.ndarray:

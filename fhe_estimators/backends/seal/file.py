@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import Any
 
-from ..exceptions import FHEError, ProtocolError
+from ...exceptions import FHEError, ProtocolError
 
 
 class SealFile:

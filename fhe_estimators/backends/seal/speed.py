@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cache
 from time import perf_counter
 
-from ..utils import import_optional
+from ...utils import import_optional
 
 #: Of a coefficient of a key for one prime: it is drawn and computed, written, and read. Of a coefficient for one prime
 #: of a context's tables, on both sides.
