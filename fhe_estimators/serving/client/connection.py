@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -65,6 +66,25 @@ SERVICE = _ServicePeer(
 )
 
 
+class Traffic:
+    """What went to a service and came back, in bytes of bodies; threads may count at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = {"key_bytes": 0, "request_bytes": 0, "response_bytes": 0, "requests": 0}
+
+    def add(self, **counts: int) -> None:
+        """Count some more."""
+        with self._lock:
+            for name, count in counts.items():
+                self._counts[name] += count
+
+    def counts(self) -> dict[str, int]:
+        """``key_bytes``, ``request_bytes``, ``response_bytes`` and ``requests`` so far; repeated ones count again."""
+        with self._lock:
+            return dict(self._counts)
+
+
 class ServiceConnection:
     """Requests to one model of one service.
 
@@ -97,6 +117,7 @@ class ServiceConnection:
         token = token or configured_token(url) or environment_token()
         check_token(url, token, SERVICE, allow_insecure=allow_insecure_token)
         self.url = url
+        self.traffic = Traffic()
         self._model = model
         self._timeout_seconds = timeout_seconds
         self._connection = Connection(url, token, timeout_seconds, verify, SERVICE)
@@ -144,6 +165,7 @@ class ServiceConnection:
             except ServiceError as error:
                 if error.code != "unknown_keys":
                     raise
+        self.traffic.add(key_bytes=len(evaluation_keys))
         answer = self._json("POST", self._path + "/keys", evaluation_keys)
         keys_id = str(answer.get("keys_id"))
         if len(keys_id) != 64 or not keys_id.isalnum():
@@ -153,6 +175,7 @@ class ServiceConnection:
     def score(self, request: bytes, keys_id: str) -> bytes:
         """The service's response to a request."""
         path = f"{self._path}/predict?keys={keys_id}"
+        self.traffic.add(request_bytes=len(request), requests=1)
         answer = self._connection.request(
             "POST",
             path,
@@ -161,6 +184,7 @@ class ServiceConnection:
             media_type=BINARY,
             headers={TIMEOUT_HEADER: f"{self._timeout_seconds:.3f}"},
         )
+        self.traffic.add(response_bytes=len(answer))
         return bytes(answer)
 
     def _json(self, method: str, path: str, content: bytes = b"") -> dict[str, Any]:

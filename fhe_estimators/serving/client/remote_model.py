@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,10 +15,12 @@ from sklearn.utils.metaestimators import available_if
 from ...ensembles.links import ClassificationLink, IsolationLink
 from ...utils import progress_bar
 from .connection import ServiceConnection
+from .contributions import ContributionsOfService
 from .fhe_client import FHEClient
 from .forecast import forecast, request_rows
 from .secrets import Secret, hidden, revealed
 from .session import Session
+from .sharing import SharedSession
 
 #: Parameters that clones must have in common to share keys.
 _CONNECTING = (
@@ -45,7 +46,7 @@ def _has_decision(model: RemoteModel) -> bool:
     return isinstance(model._session().model.link, (ClassificationLink, IsolationLink))
 
 
-class RemoteModel(BaseEstimator):
+class RemoteModel(ContributionsOfService, BaseEstimator):
     """A model that a service scores encrypted rows with: rows are encrypted here, and scores decrypted here.
 
     It is fitted already. It connects when it is first used, makes keys, and sends the evaluation keys once. Many rows
@@ -133,7 +134,7 @@ class RemoteModel(BaseEstimator):
         self.verify = verify
         self.allow_insecure_token = allow_insecure_token
         self.verbose = verbose
-        self._shared = _Shared()
+        self._shared = SharedSession()
 
     def __setattr__(self, name: str, value: Any) -> None:
         # whichever way a parameter is set, `repr` must not show it
@@ -255,7 +256,7 @@ class RemoteModel(BaseEstimator):
         self : RemoteModel
             Without keys yet, if they are not in a file.
         """
-        self._shared = _Shared()
+        self._shared = SharedSession()
         return self
 
     @property
@@ -352,28 +353,13 @@ class RemoteModel(BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._shared = _Shared()
+        self._shared = SharedSession()
 
     def __copy__(self) -> RemoteModel:
         return self.__sklearn_clone__()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RemoteModel:
         return self.__sklearn_clone__()
-
-
-class _Shared:
-    """The session of a model and its clones, as long as their parameters are equal."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._settings: Any = None
-        self._found: Session | None = None
-
-    def session(self, settings: Any, connect: Callable[[], Session]) -> Session:
-        with self._lock:
-            if self._found is None or self._settings != settings:
-                self._found, self._settings = connect(), settings
-            return self._found
 
 
 def _value(parameter: Any) -> str | None:

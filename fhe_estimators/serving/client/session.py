@@ -29,7 +29,7 @@ from ...exceptions import (
     ServiceError,
 )
 from ..archive import ClientModel, load_client_archive
-from .connection import ServiceConnection
+from .connection import ServiceConnection, Traffic
 from .fhe_client import FHEClient
 
 T = TypeVar("T")
@@ -103,6 +103,11 @@ class Session:
             path = Path(folder, "model.client.fhe")
             path.write_bytes(content)
             return load_client_archive(path)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What was sent and received."""
+        return self._connection.traffic
 
     def has_sent_keys(self) -> bool:
         """Whether evaluation keys were sent, or found on the server."""

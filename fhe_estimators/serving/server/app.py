@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Streamin
 from ... import __version__
 from ...utils.http.server import Refusal, new_application
 from ..http_protocol import BINARY, KEYS_ID, MODEL_NAME, MODELS_PATH, READY_PATH, TIMEOUT_HEADER
-from .page import models_page
+from .page import HEADERS, models_page
 from .service import ScoringService
 
 #: Of an answer that is sent at a time.
@@ -96,9 +96,8 @@ def _add_public_routes(app: FastAPI, service: ScoringService, everybody: Any) ->
     @app.get("/", summary="A page about the models", response_class=HTMLResponse)
     async def page(request: Request, _: str = Depends(everybody)) -> HTMLResponse:
         cards = [service.models.get(name).card for name in service.models.names]
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         text = models_page(cards, str(request.base_url).rstrip("/"), needs_token=not service.tokens.is_open)
-        return HTMLResponse(text, headers=policy)
+        return HTMLResponse(text, headers=HEADERS)
 
 
 def _add_model_routes(app: FastAPI, service: ScoringService, client: Any) -> None:

@@ -20,6 +20,7 @@ from ...backends.messages import count_rows, unpack_message
 from ...ensembles.links import ClassificationLink, IsolationLink
 from ...exceptions import FHEError, KeyMismatchError, MemoryBudgetError, ProtocolError
 from ..archive import load_client_archive
+from .explanations import explains, trees_digest
 from .fhe_server import FHEServer
 
 #: Programs that a process keeps, and evaluators with the parsed keys of one client each.
@@ -72,6 +73,7 @@ def describe_model(server_archive: str, client_archive: str | None) -> dict[str,
         "n_features": int(server.program.ensemble.n_features),
         "describe": json.loads(json.dumps(server.describe(), default=str)),
         "client_archive": client_archive is not None,
+        "trees": trees_digest(server.program.ensemble),
     }
     if client_archive is not None:
         model = load_client_archive(client_archive)
@@ -91,6 +93,12 @@ def describe_model(server_archive: str, client_archive: str | None) -> dict[str,
             else "regression"
         )
     return card
+
+
+def explains_model(contributions_archive: str, server_archive: str) -> bool:
+    """Whether the scores of one model are the contributions to those of another."""
+    contributions, program = _program(contributions_archive).program, _program(server_archive).program
+    return explains(contributions.ensemble, program.ensemble)
 
 
 def _plain(classes: Any) -> Any:

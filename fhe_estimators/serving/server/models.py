@@ -16,7 +16,7 @@ from typing import Any
 from ...exceptions import FHEError
 from ...utils.http.server import Metrics, Refusal
 from ..http_protocol import MODEL_NAME
-from .evaluation import describe_model
+from .evaluation import describe_model, explains_model
 from .processes import ProcessPool
 
 _log = logging.getLogger("fhe_estimators.serving")
@@ -44,6 +44,8 @@ class ServedModel:
     server_copy: Path = Path()
     client_copy: Path | None = None
     card: dict[str, Any] = field(default_factory=dict)
+    #: Of its trees, which it has in common with the model of its contributions.
+    trees: str = ""
     mark: Any = None
     looked: float = 0.0
     reloading: asyncio.Task[None] | None = None
@@ -98,6 +100,7 @@ class ModelSet:
         """Read all archives; an error of the library names the first that is not right."""
         for model in self._models.values():
             await self._read(model)
+        await self._find_explanations()
 
     def get(self, name: str) -> ServedModel:
         """A model by its name, as it was read last; what has changed is read behind the requests.
@@ -121,6 +124,7 @@ class ModelSet:
             mark = model.current_mark()
             try:
                 await self._read(model)
+                await self._find_explanations()
                 self._changes.labels(model.name, "read").inc()
                 _log.warning("Model %s was read again.", model.name)
             except (FHEError, OSError) as error:  # half-written, or wrong: looked at again when it changes
@@ -144,7 +148,23 @@ class ModelSet:
             seconds=_LOAD_SECONDS,
         )
         model.server_copy, model.client_copy, model.mark = server_copy, client_copy, mark
-        model.card = {"name": model.name, **card}
+        model.trees = card.pop("trees")
+        model.card = {"name": model.name, **card, "contributions": None, "explains": None}
+
+    async def _find_explanations(self) -> None:
+        """Say on the cards which model gives the contributions to which."""
+        found: dict[str, str] = {}
+        for model in self._models.values():
+            for other in self._models.values():
+                if other is model or other.trees != model.trees or model.name in found:
+                    continue
+                archives = str(other.server_copy), str(model.server_copy)
+                if await self._pool.run(explains_model, *archives, affinity=archives[1], seconds=_LOAD_SECONDS):
+                    found[model.name] = other.name
+        explained = {name: of for of, name in found.items()}
+        for model in self._models.values():
+            links = {"contributions": found.get(model.name), "explains": explained.get(model.name)}
+            model.card = {**model.card, **links}
 
 
 def _named(archive: str) -> tuple[str, Path]:
