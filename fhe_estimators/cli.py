@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .serving.client.predict_command import predict
 
             predict(**options)
+        elif command == "connect":
+            from .serving.client.connect.command import connect
+
+            connect(**options)
         else:
             return _worker(options)
     except (FHEError, ValueError, OSError) as error:
@@ -101,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_http_options(worker, max_body_bytes=1 << 29)
     _add_serve(commands)
     _add_predict(commands)
+    _add_connect(commands)
     return parser
 
 
@@ -165,3 +170,24 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--ca-file", help="certificates to trust")
     predict.add_argument("--retry-seconds", type=float, default=300.0, help="how long to try while the service is away")
     predict.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_connect(commands: Any) -> None:
+    connect = commands.add_parser(
+        "connect",
+        help="open a page on this machine for rows that a service scores",
+        description="Serve a page on this machine, for this user only: a row is typed or a CSV file dropped, encrypted "
+        "here, scored by a service, and shown with its margin and reasons. The token is that of --token-file, or found "
+        "as for `fhe-estimators predict`; so is the password of --keys-file.",
+    )
+    connect.add_argument("url", help="of a service that `fhe-estimators serve` runs")
+    connect.add_argument("--model", help="name of the model (default: the only one)")
+    connect.add_argument("--token-file", help="file that holds the token and nothing else, readable by you only")
+    connect.add_argument("--client-archive", help="archive from the model's owner (default: the service is asked)")
+    connect.add_argument("--keys-file", help="keep keys there, encrypted, for later runs")
+    connect.add_argument("--ca-file", help="certificates to trust")
+    connect.add_argument("--port", type=int, default=0, help="of the page, on 127.0.0.1 (default: a free one)")
+    connect.add_argument("--retry-seconds", type=float, default=60.0, help="how long to try while the service is away")
+    connect.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="print the page's address and open nothing"
+    )

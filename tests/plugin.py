@@ -29,6 +29,7 @@ NEEDS = {
     "fhe_estimators/datasets/_language.py": (*_FINE_TUNING, "gguf"),
     "fhe_estimators/lora/*": _FINE_TUNING,
     "fhe_estimators/quantizers/linear.py": _PYTORCH,
+    "fhe_estimators/serving/client/connect/app.py": _SERVICE,
     "fhe_estimators/serving/server/app.py": _SERVICE,
     "tests/attacks/fine_tuning.py": _FINE_TUNING,
     "tests/attacks/test_worker_*": _FINE_TUNING,
@@ -37,6 +38,7 @@ NEEDS = {
     "tests/docs/*": _FINE_TUNING,
     "tests/lora/*": _FINE_TUNING,
     "tests/quantizers/test_linear.py": _PYTORCH,
+    "tests/serving/connected.py": _SERVICE,
     "tests/serving/served.py": _SERVICE,
 }
 
@@ -53,6 +55,7 @@ OPTIONAL = {
     "pandas",
     "pyarrow",
     "schemathesis",
+    "selenium",
     "skops",
     "xgboost",
 }
@@ -62,6 +65,7 @@ REASONS = {
     "could not import 'concrete.ml.sklearn'": "`make test-peers` runs these in Concrete ML's own environment",
     "takes a second a row": "the tfhe engine evaluates rows one by one: many are no other case than a few",
     "spreads a row over the cores instead": "the tfhe engine has no batches of rows",
+    "no Chromium with its driver": "pages are tested by requests too; `apt-get install chromium-driver` brings both",
     "no CUDA device": "the same products are tested on the CPU",
     "PyTorch's products of int8 saturate on this processor": "they are refused there, which is tested",
     "the package that carries the model cannot be fetched": "the tests need no network",

@@ -4,6 +4,7 @@ from tests.mutants.mutant import of_file
 
 _REFUSALS = "serving/test_service.py::TestRefusals"
 _KEYS = "serving/test_remote_model.py::TestKeys"
+_ASKING = "serving/test_connect.py::TestWhoMayAsk"
 _POOL = "serving/test_pool.py"
 
 MUTANTS = [
@@ -98,6 +99,45 @@ MUTANTS = [
             "self._file.truncate(n_bytes)\n        self._file.seek(n_bytes)",
             "self._file.seek(0, 2)",
             "serving/test_predict_command.py::TestCSV::test_runs_that_were_interrupted_go_on",
+        ),
+    ),
+    *of_file(
+        "serving/client/connect/guard.py",
+        (
+            "connect: names of others for this machine",
+            'if len(hosts) != 1 or hosts[0].decode("latin-1") not in self._hosts:',
+            "if len(hosts) != 1:",
+            f"{_ASKING}::test_no_other_host_is_ours",
+        ),
+        (
+            "connect: other pages",
+            'if any(origin != b"http://" + hosts[0] for origin in origins):',
+            'if any(origin == b"null" for origin in origins):',
+            f"{_ASKING}::test_no_other_page",
+        ),
+        (
+            "connect: every token is right",
+            "if len(given) != 1 or not hmac.compare_digest(given[0], self._authorization):",
+            "if len(given) != 1:",
+            f"{_ASKING}::test_nobody_without_the_token",
+        ),
+    ),
+    *of_file(
+        "serving/client/connect/tables.py",
+        (
+            "connect: files that are cut off",
+            "if found and len(cells) != len(found[0]):",
+            "if found and len(cells) > len(found[0]):",
+            "serving/test_connect_tables.py::TestFiles",
+        ),
+    ),
+    *of_file(
+        "serving/server/explanations.py",
+        (
+            "service: reasons of another model",
+            "if (np.ptp(of_trees, axis=0) > tolerance).any():",
+            "if (np.ptp(of_trees, axis=0) < 0).any():",
+            "serving/test_page.py::test_contributions_belong_to_the_model_whose_values_they_sum_to",
         ),
     ),
 ]

@@ -78,14 +78,16 @@ def models_page(cards: Sequence[dict[str, Any]], url: str, *, needs_token: bool)
     several = len(cards) > 1
     bare = "" if all(card["describe"]["security_bits"] for card in cards) else ", but for those marked as not encrypted"
     sections = "".join(_section(card, url, needs_token, several=several) for card in cards)
-    contents = f'<nav aria-label="Models"><ul class="models">{"".join(map(_entry, cards))}</ul></nav>' if several else ""
+    contents = (
+        f'<nav aria-label="Models"><ul class="models">{"".join(map(_entry, cards))}</ul></nav>' if several else ""
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Scores of encrypted rows</title><style>{_STYLE}</style></head><body><main>"
         "<h1>Scores of encrypted rows</h1>"
-        f"<p>This server computes scores of rows that it cannot read{bare}: clients encrypt them and keep the keys, and "
-        "only they decrypt what comes back.</p>"
+        f"<p>This server computes scores of rows that it cannot read{bare}: clients encrypt them and keep the keys, "
+        "and only they decrypt what comes back.</p>"
         f"{contents}{sections}</main></body></html>"
     )
 
@@ -189,7 +191,9 @@ def _size(value: Any) -> str:
 def _seconds(predicted: Any) -> str:
     if not isinstance(predicted, dict):
         return ""
-    times = (f"{seconds:.2g} s for {int(rows):,} {'row' if rows == '1' else 'rows'}" for rows, seconds in predicted.items())
+    times = (
+        f"{seconds:.2g} s for {int(rows):,} {'row' if rows == '1' else 'rows'}" for rows, seconds in predicted.items()
+    )
     return escape("about " + ", ".join(times))
 
 
