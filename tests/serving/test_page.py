@@ -20,34 +20,7 @@ from fhe_estimators.serving.server.explanations import explains, trees_digest
 from fhe_estimators.serving.server.page import HEADERS, models_page
 from tests.serving.served import TOKENS, iris_model, served
 
-TAGS = set(
-    [
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "main",
-        "h1",
-        "h2",
-        "h3",
-        "p",
-        "nav",
-        "ul",
-        "li",
-        "a",
-        "br",
-        "section",
-        "dl",
-        "dt",
-        "dd",
-        "bdi",
-        "code",
-        "pre",
-        "span",
-    ]
-)
+TAGS = "html|head|meta|title|style|body|main|h[123]|p|nav|ul|li|a|br|section|d[ltd]|bdi|code|pre|span"
 HOSTILE = '<script>alert("x")</script>'
 
 
@@ -99,7 +72,7 @@ def test_everything_on_the_page_is_escaped(changes):
     for cards in ([card(**changes)], [card(**changes), card(name="other")]):
         page = models_page(cards, f"http://x/{HOSTILE}'; rm -rf", needs_token=True)
         assert "<script" not in page and 'alert("' not in page
-        assert set(re.findall(r"<(\w+)", page)) <= TAGS
+        assert all(re.fullmatch(TAGS, tag) for tag in re.findall(r"<(\w+)", page))
 
 
 def test_the_policy_allows_the_style_and_nothing_else(tmp_path):

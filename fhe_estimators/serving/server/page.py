@@ -175,7 +175,7 @@ def _name(value: Any) -> str:
     """A text of others: whatever direction it is written in, what follows is not turned around."""
     text = str(value)
     shown = text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
-    return f"<bdi>{escape(shown)}</bdi>"
+    return escape(shown) if shown.isascii() else f"<bdi>{escape(shown)}</bdi>"
 
 
 def _text(value: Any) -> str:
