@@ -63,8 +63,10 @@ function showFacts() {
   ];
   for (const [title, text] of rows)
     if (text) byId("facts").append(element("dt", { textContent: title }), element("dd", { textContent: text }));
-  if (!facts.security_bits)
+  if (!facts.security_bits) {
+    byId("lead").className = "error";
     byId("lead").textContent = "This model is served without encryption, for tests: the service reads the rows and the scores.";
+  }
   byId("title").textContent = `Score encrypted rows: ${model.name}`;
 }
 
@@ -173,15 +175,15 @@ function finish(job, status) {
 
 function traffic(status) {
   const requests = `${status.requests} ${status.requests === 1 ? "request" : "requests"}`;
-  const sent = [`${bytes(status.request_bytes)} of encrypted rows in ${requests}`];
+  const kind = model.facts.security_bits ? "encrypted" : "UNENCRYPTED";
+  const sent = [`${bytes(status.request_bytes)} of ${kind} rows in ${requests}`];
   if (status.key_bytes) sent.push(`${bytes(status.key_bytes)} of evaluation keys, once`);
   const list = element("dl", { id: "traffic" });
   const rows = [
     ["Left this machine", sent.join(", ")],
-    ["Came back", `${bytes(status.response_bytes)} of encrypted scores`],
+    ["Came back", `${bytes(status.response_bytes)} of ${kind} scores`],
     ["Took", `${seconds(status.seconds)}, encryption and decryption here included`],
   ];
-  if (!model.facts.security_bits) rows[0][1] += ", NOT encrypted";
   for (const [title, text] of rows) list.append(element("dt", { textContent: title }), element("dd", { textContent: text }));
   return list;
 }
