@@ -14,7 +14,7 @@ BENCH_READY := .venv/.ready-benchmarks
 # two packages, so one that an earlier `make` filled loses the other.
 XGBOOST := xgboost-cpu
 
-TEST_EXTRAS := '.[lightgbm,tfhe,lora,serving,parquet,plots,datasets,dev]'
+TEST_EXTRAS := '.[lightgbm,catboost,tfhe,lora,serving,parquet,plots,datasets,dev]'
 PINNED := -c constraints.txt
 
 # pip's output goes to a log, which is shown only where pip fails. $(1): folder of the environment; $(2): what to install.
@@ -29,7 +29,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python $(PYTHON); do \
 	$$p -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
 # Trees alone, since PyTorch and Concrete have ranges of their own.
-TREE_EXTRAS := '.[lightgbm,plots,dev]'
+TREE_EXTRAS := '.[lightgbm,catboost,plots,dev]'
 OLDEST := .venv-oldest
 NEWEST := .venv-newest
 TREE_TESTS := tests/backends tests/ensembles tests/estimators tests/inspection tests/quantizers tests/serving fhe_estimators
@@ -48,7 +48,7 @@ $(DEMO_READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(READY): $(DEMO_READY)
-	@echo "Adding PyTorch, transformers, Concrete, LightGBM, matplotlib and the test tools: about 2 GB, some minutes"
+	@echo "Adding PyTorch, transformers, Concrete, LightGBM, CatBoost, matplotlib and the test tools: about 2.3 GB, some minutes"
 	@echo "(twice that where PyTorch comes with CUDA)."
 	@$(call install,.venv,$(PINNED) -e $(TEST_EXTRAS) $(XGBOOST))
 	@$(call installed,.venv)
@@ -64,14 +64,14 @@ $(BENCH_READY): $(READY)
 	@touch $@
 
 $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
-	@echo "Installing the lowest supported versions into $(OLDEST), with $(call python,3.10): about 800 MB."
+	@echo "Installing the lowest supported versions into $(OLDEST), with $(call python,3.10): about 1.1 GB."
 	@$(call python,3.10) -m venv --clear $(OLDEST)
 	@$(call install,$(OLDEST),-c constraints-oldest.txt -e $(TREE_EXTRAS) $(XGBOOST))
 	@$(call installed,$(OLDEST))
 	@touch $@
 
 $(NEWEST)/.ready: pyproject.toml
-	@echo "Installing the newest versions into $(NEWEST), with $(call python,3.13): about 700 MB."
+	@echo "Installing the newest versions into $(NEWEST), with $(call python,3.13): about 1 GB."
 	@$(call python,3.13) -m venv --clear $(NEWEST)
 	@$(call install,$(NEWEST),-e $(TREE_EXTRAS) $(XGBOOST))
 	@$(call installed,$(NEWEST))
@@ -87,11 +87,11 @@ test-slow: $(READY) ## the slow tests
 	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -q --all-libraries
 
 test-oldest: $(OLDEST)/.ready ## the tests of trees with the lowest supported versions, on Python 3.10 if it is installed
-	@$(OLDEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm) '
+	@$(OLDEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm|catboost) '
 	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n 2 -m 'not slow' -q $(TREE_TESTS)
 
 test-newest: $(NEWEST)/.ready ## the tests of trees with the newest versions, NumPy 2 among them, on Python 3.13 if it is installed
-	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm) '
+	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm|catboost) '
 	@$(ONE_THREAD) $(NEWEST)/bin/python -m pytest -n 2 -m 'not slow' -q $(TREE_TESTS)
 
 test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)

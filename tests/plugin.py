@@ -46,6 +46,7 @@ NEEDS = {
 OPTIONAL = {
     *_FINE_TUNING,
     *_SERVICE,
+    "catboost",
     "concrete",
     "gguf",
     "importlinter",

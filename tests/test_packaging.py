@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TREES = ("xgboost", "lightgbm", "plots")
+TREES = ("xgboost", "lightgbm", "catboost", "plots")
 
 
 def lower_bounds():

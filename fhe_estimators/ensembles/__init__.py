@@ -1,12 +1,13 @@
 """Tree ensembles as plain arrays: structure, import, reference evaluation, link functions."""
 
 from ._boosters import as_estimator
+from ._column_names import column_names
 from ._columns import as_numbers, category_columns, naming_columns
 from ._contributions import contribution_ensemble
 from ._encoding import RowEncoding
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
-from ._importers import absent_value, ensemble_from_model, knows_categories
+from ._importers import absent_value, ensemble_from_model, knows_categories, rows_for
 from ._rows import checked_rows
 from .links import Link
 
@@ -21,12 +22,14 @@ __all__ = [
     "as_numbers",
     "category_columns",
     "checked_rows",
+    "column_names",
     "contribution_ensemble",
     "decision_leaves",
     "ensemble_from_model",
     "evaluate",
     "knows_categories",
     "naming_columns",
+    "rows_for",
     "scores_from_sums",
     "sum_leaves",
 ]

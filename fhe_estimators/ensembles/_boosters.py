@@ -1,4 +1,4 @@
-"""Boosters, as XGBoost's and LightGBM's own files hold them, as fitted estimators that predict as the boosters do."""
+"""Boosters, as the libraries' own files hold them, as fitted estimators that predict as the boosters do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def as_estimator(model: Any) -> Any:
     Parameters
     ----------
     model : estimator or Booster
-        A fitted estimator, or a booster of XGBoost or LightGBM.
+        A fitted estimator, a booster of XGBoost or LightGBM, or CatBoost's ``CatBoost``.
 
     Returns
     -------
@@ -27,6 +27,8 @@ def as_estimator(model: Any) -> Any:
         the booster's own ``predict`` does.
     """
     library = type(model).__module__.partition(".")[0]
+    if type(model).__name__ == "CatBoost" and library == "catboost":
+        return CatBoostModel(model)
     if type(model).__name__ != "Booster" or library not in ("xgboost", "lightgbm"):
         return model
     if library == "lightgbm":
@@ -57,6 +59,11 @@ class BoosterEstimator(BaseEstimator):
     def n_features_in_(self) -> int:
         """Number of features."""
 
+    @property
+    @abstractmethod
+    def column_names(self) -> list[str] | None:
+        """Names of the columns; None if the booster has none."""
+
     @abstractmethod
     def _booster_predict(self, X: Any) -> np.ndarray:
         """What the booster's own ``predict`` returns."""
@@ -64,6 +71,9 @@ class BoosterEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any) -> BoosterEstimator:
         """Refuse: a booster is trained already."""
         raise TypeError(f"A booster is not trained again: pass an unfitted {self._trainable} instead.")
+
+    def __sklearn_clone__(self) -> BoosterEstimator:
+        return type(self)(self.booster)  # which cannot be trained, so an unfitted one would be of no use
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -114,6 +124,10 @@ class _LightGBMBooster(BoosterEstimator):
         return self.booster.num_feature()
 
     @property
+    def column_names(self) -> list[str] | None:
+        return self.booster.feature_name()
+
+    @property
     def _n_classes(self) -> int:
         return max(2, self.booster.num_model_per_iteration())
 
@@ -143,6 +157,10 @@ class _XGBoostBooster(BoosterEstimator):
         return self.booster.num_features()
 
     @property
+    def column_names(self) -> list[str] | None:
+        return self.booster.feature_names
+
+    @property
     def _n_classes(self) -> int:
         return max(2, int(json.loads(self.booster.save_config())["learner"]["learner_model_param"]["num_class"]))
 
@@ -164,3 +182,23 @@ class XGBoostBoosterClassifier(_XGBoostBooster, _BoosterClassifier):
 
 class XGBoostBoosterRegressor(_XGBoostBooster, _BoosterRegressor):
     """An XGBoost booster with any other objective."""
+
+
+class CatBoostModel(_BoosterRegressor):
+    """CatBoost's ``CatBoost``, which predicts raw scores whatever its loss function is."""
+
+    _trainable = "CatBoostClassifier or CatBoostRegressor"
+
+    @property
+    def n_features_in_(self) -> int:
+        return len(self.booster.feature_names_)
+
+    @property
+    def column_names(self) -> list[str] | None:
+        return self.booster.feature_names_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.booster.is_fitted()
+
+    def _booster_predict(self, X: Any) -> np.ndarray:
+        return np.asarray(self.booster.predict(X))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import UnsupportedModelError
+from ..utils import dense_rows, get_tags
 from ._boosters import BoosterEstimator, as_estimator
 from ._ensemble import TreeEnsemble
 from ._known_predictions import check_predictions_are_known
@@ -18,6 +21,7 @@ _MODULES = {
     "sklearn": "_from_sklearn",
     "xgboost": "_from_xgboost",
     "lightgbm": "_from_lightgbm",
+    "catboost": "_from_catboost",
     "concrete": "_from_concrete_ml",
 }
 
@@ -40,6 +44,34 @@ def absent_value(model: Any) -> float:
     return float("nan") if from_xgboost else 0.0
 
 
+def rows_for(model: Any, rows: Any) -> Any:
+    """Rows in a form that a model's library takes.
+
+    Parameters
+    ----------
+    model : estimator or Booster
+        Fitted or not.
+    rows : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        Sparse arrays included.
+
+    Returns
+    -------
+    rows : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        Sparse rows become dense where the library takes no others.
+    """
+    if not sparse.issparse(rows):
+        return rows
+    if not get_tags(model).input_tags.sparse:
+        return dense_rows(rows, absent_value(model))
+    source = model.booster if isinstance(model, BoosterEstimator) else model
+    if type(source).__module__.partition(".")[0] != "catboost":
+        return rows
+    matrix = sparse.csr_matrix(rows)  # no sparse array, and no indices of 64 bits
+    return sparse.csr_matrix(
+        (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)), shape=matrix.shape
+    )
+
+
 def knows_categories(model: Any) -> bool:
     """Whether a model splits columns of categories by sets of them.
 
@@ -59,13 +91,14 @@ def knows_categories(model: Any) -> bool:
 
 
 def ensemble_from_model(model: Any, X: Any = None) -> TreeEnsemble:
-    """Trees of a fitted scikit-learn, XGBoost or LightGBM model, in floats.
+    """Trees of a fitted scikit-learn, XGBoost, LightGBM or CatBoost model, in floats.
 
     Parameters
     ----------
     model : estimator or Booster
         A fitted decision tree, random forest, extra trees, (histogram) gradient boosting or isolation
-        forest of scikit-learn, or an XGBoost or LightGBM classifier, regressor or booster; or one of Concrete ML.
+        forest of scikit-learn, or a classifier, regressor, ranker or booster of XGBoost, LightGBM or CatBoost; or a
+        model of Concrete ML.
     X : DataFrame of shape (n_samples, n_features), default=None
         Rows of the training set: they tell which columns hold which categories where the model does not.
 
@@ -104,5 +137,6 @@ def ensemble_from_model(model: Any, X: Any = None) -> TreeEnsemble:
             check_predictions_are_known(model)
             return import_module(f".{module}", __package__).import_model(model, X)
     raise UnsupportedModelError(
-        f"Cannot import a {type(model).__name__}: use a fitted tree model of scikit-learn, XGBoost or LightGBM."
+        f"Cannot import a {type(model).__name__}: use a fitted tree model of scikit-learn, XGBoost, LightGBM or "
+        "CatBoost."
     )

@@ -7,7 +7,7 @@ from typing import Any
 from ..exceptions import UnsupportedModelError
 
 #: Top-level packages whose ``predict`` and siblings the importers reproduce.
-_KNOWN_LIBRARIES = ("sklearn", "xgboost", "lightgbm", "concrete", "fhe_estimators")
+_KNOWN_LIBRARIES = ("sklearn", "xgboost", "lightgbm", "catboost", "concrete", "fhe_estimators")
 _METHODS = ("predict", "predict_proba", "decision_function")
 
 
@@ -36,6 +36,6 @@ def check_predictions_are_known(model: Any) -> None:
             if cls.__module__.partition(".")[0] not in _KNOWN_LIBRARIES:
                 raise UnsupportedModelError(
                     f"{cls.__module__}.{cls.__name__} defines a {name} of its own, which an import of its trees would "
-                    "not reproduce: use the class of scikit-learn, XGBoost or LightGBM that it is derived from."
+                    "not reproduce: use the class of scikit-learn, XGBoost, LightGBM or CatBoost that it derives from."
                 )
             break

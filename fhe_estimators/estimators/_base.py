@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends import Client, Evaluator, Program
-from ..ensembles import Link, checked_rows, scores_from_sums, sum_leaves
+from ..ensembles import Link, checked_rows, rows_for, scores_from_sums, sum_leaves
 from ..exceptions import DecryptionError, NotCompiledError
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
-from ..utils import check_fhe_mode, dense_rows, get_tags, row_blocks
+from ..utils import check_fhe_mode, row_blocks
 from ._forwarding import ForwardedAttributes
 from ._training import Training
 
@@ -191,10 +191,7 @@ class BaseFHEEstimator(ForwardedAttributes, Training, BaseEstimator):
             return self.quantizer_.training_features(self._validate_rows(X))
         if hasattr(self.estimator_, "feature_names_in_") or self.ensemble_.encoding is not None:
             return self.preprocessing_.transform(X) if hasattr(self, "preprocessing_") else X
-        rows = self._validate_rows(X)
-        if get_tags(self.estimator_).input_tags.sparse:
-            return rows
-        return dense_rows(rows, self.quantizer_.absent_value_)
+        return rows_for(self.estimator_, self._validate_rows(X))
 
     def sum_leaves(self, codes: np.ndarray, fhe: str = "disable") -> np.ndarray:
         """Sums of the integer leaves that samples reach.
@@ -249,7 +246,7 @@ class BaseFHEEstimator(ForwardedAttributes, Training, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        source = get_tags(self._make_estimator())
+        source = self._source_tags()
         tags.input_tags.allow_nan = source.input_tags.allow_nan
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = source.target_tags.multi_output

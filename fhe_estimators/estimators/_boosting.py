@@ -1,9 +1,11 @@
-"""Encrypted gradient-boosted trees, trained by any of three libraries."""
+"""Encrypted gradient-boosted trees, trained by any of four libraries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import numpy as np
 
 from ..backends import Backend
 from ..quantizers import FeatureQuantizer
@@ -24,6 +26,10 @@ class _Library:
     #: What makes it behave like the others.
     settings: dict[str, Any] = field(default_factory=dict)
     unlimited_depth: int | None = None
+    #: Other names of the keys of `settings`; a model may be given one of them only.
+    synonyms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Whether seeds must be integers.
+    integer_seeds: bool = False
 
 
 _LIBRARIES = {
@@ -36,6 +42,19 @@ _LIBRARIES = {
         settings={"early_stopping": False},
     ),
 }
+_LIBRARIES["catboost"] = _Library(
+    "catboost",
+    "CatBoost",
+    renamed={
+        "n_estimators": "iterations",
+        "max_depth": "depth",
+        "random_state": "random_seed",
+        "n_jobs": "thread_count",
+    },
+    settings={"logging_level": "Silent", "allow_writing_files": False},
+    synonyms={"logging_level": ("silent", "verbose", "verbose_eval")},
+    integer_seeds=True,
+)
 _LIBRARIES["scikit-learn"] = _LIBRARIES["sklearn"]
 
 _TRAINING_PARAMETERS = ("n_estimators", "max_depth", "learning_rate", "random_state", "n_jobs")
@@ -82,7 +101,13 @@ class _GradientBoosting(BaseFHEEstimator):
         source = getattr(
             import_optional(library.module, extra=self.library, purpose=purpose), library.stem + self._suffix
         )
-        return source(**{**library.settings, **self._training_parameters(library)})
+        parameters = self._training_parameters(library)
+        settings = {
+            name: value
+            for name, value in library.settings.items()
+            if not any(synonym in parameters for synonym in library.synonyms.get(name, ()))
+        }
+        return source(**{**settings, **parameters})
 
     def _training_parameters(self, library: _Library) -> dict[str, Any]:
         """Our parameters and `estimator_params` as the library names them."""
@@ -92,7 +117,9 @@ class _GradientBoosting(BaseFHEEstimator):
             if theirs is not None:
                 parameters[theirs] = getattr(self, name)
         if self.max_depth is None:
-            parameters["max_depth"] = library.unlimited_depth
+            parameters[library.renamed.get("max_depth") or "max_depth"] = library.unlimited_depth
+        if library.integer_seeds and isinstance(self.random_state, np.random.RandomState):
+            parameters["random_seed"] = int(self.random_state.randint(np.iinfo(np.int32).max))
         extra = self.estimator_params or {}
         conflicts = sorted(set(extra) & {*parameters, *_TRAINING_PARAMETERS})
         if conflicts:
@@ -109,8 +136,8 @@ class FHEGradientBoostingClassifier(FHEClassifierMixin, _GradientBoosting):
     ----------
     n_estimators : int, default=50
         Boosting rounds; with more than two classes each round trains a tree a class.
-    library : {"xgboost", "lightgbm", "sklearn", "scikit-learn"}, default="xgboost"
-        What trains the trees: ``XGBClassifier``, ``LGBMClassifier`` or
+    library : {"xgboost", "lightgbm", "catboost", "sklearn", "scikit-learn"}, default="xgboost"
+        What trains the trees: ``XGBClassifier``, ``LGBMClassifier``, ``CatBoostClassifier`` or
         ``HistGradientBoostingClassifier`` (without early stopping). All of them accept NaN.
     max_depth : int or None, default=3
         Largest number of comparisons on a path. Every level costs multiplicative depth under
@@ -153,8 +180,8 @@ class FHEGradientBoostingRegressor(FHERegressorMixin, _GradientBoosting):
     ----------
     n_estimators : int, default=50
         Boosting rounds.
-    library : {"xgboost", "lightgbm", "sklearn", "scikit-learn"}, default="xgboost"
-        What trains the trees: ``XGBRegressor``, ``LGBMRegressor`` or
+    library : {"xgboost", "lightgbm", "catboost", "sklearn", "scikit-learn"}, default="xgboost"
+        What trains the trees: ``XGBRegressor``, ``LGBMRegressor``, ``CatBoostRegressor`` or
         ``HistGradientBoostingRegressor`` (without early stopping). All of them accept NaN.
     max_depth : int or None, default=3
         Largest number of comparisons on a path. Every level costs multiplicative depth under

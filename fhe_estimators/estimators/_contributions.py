@@ -99,6 +99,9 @@ class FHEContributions(BaseFHEEstimator):
     def _make_estimator(self) -> Any:
         return self.estimator._make_estimator()
 
+    def _source_tags(self) -> Any:
+        return self.estimator._source_tags()
+
     def _check_model(self, model: Any, ensemble: Any) -> None:
         """Every model that the estimator accepted."""
 

@@ -49,6 +49,13 @@ FORWARDED = frozenset(
         "feature_name_",
         "n_features_",
         "objective_",
+        # CatBoost
+        "feature_names_",
+        "get_best_iteration",
+        "get_best_score",
+        "get_evals_result",
+        "get_feature_importance",
+        "tree_count_",
     }
 )
 

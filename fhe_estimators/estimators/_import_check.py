@@ -10,9 +10,9 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from ..ensembles import RowEncoding, TreeEnsemble, absent_value, evaluate
+from ..ensembles import RowEncoding, TreeEnsemble, absent_value, evaluate, rows_for
 from ..exceptions import UnsupportedModelError
-from ..utils import dense_rows, get_tags, without_sparse_columns
+from ..utils import dense_rows, without_sparse_columns
 
 #: Samples that are made from thresholds, and those that are taken from the user's.
 _N_SAMPLES = 256
@@ -97,9 +97,7 @@ def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> N
     absent = absent_value(model)
     scores = _scores_of_trees(ensemble, samples, absent)
     ours = _columns(ensemble.link.apply(scores))
-    if not get_tags(model).input_tags.sparse:
-        samples = dense_rows(samples, absent)
-    theirs = _predictions_of_model(model, samples, ensemble)
+    theirs = _predictions_of_model(model, rows_for(model, samples), ensemble)
     if ours.shape != theirs.shape:
         raise UnsupportedModelError(
             f"{type(model).__name__} predicts arrays of shape {theirs.shape}, its trees of shape {ours.shape}: it "

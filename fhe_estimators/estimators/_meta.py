@@ -13,12 +13,20 @@ from ..backends import Backend
 from ..ensembles import as_estimator
 from ..ensembles.links import ClassificationLink
 from ..quantizers import FeatureQuantizer
+from ..utils import get_tags
 from ._mixins import FHEClassifierMixin, FHERegressorMixin
 from ._taking_over import TakesOverModels
 from ._unwrapping import final_model, refuse_meta_estimators
 
 #: Depth of the tree that is trained when no estimator is given: depth costs under encryption.
 _DEFAULT_MAX_DEPTH = 5
+
+
+def _unfitted(estimator: Any) -> Any:
+    """A clone; of CatBoost's models, which copy the lists and dicts that they are given, what `clone` would refuse."""
+    if type(estimator).__module__.partition(".")[0] == "catboost":
+        return type(estimator)(**estimator.get_params())
+    return clone(estimator)
 
 
 class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
@@ -50,7 +58,7 @@ class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
         Parameters
         ----------
         fitted_model : estimator or Booster
-            A fitted tree model of scikit-learn, XGBoost or LightGBM, a booster of the latter two, such as
+            A fitted tree model of scikit-learn, XGBoost, LightGBM or CatBoost, a booster of XGBoost or LightGBM such as
             ``xgboost.Booster(model_file=...)``, or a fitted pipeline or search that ends in such a model: the earlier
             steps become `preprocessing_`, which runs on the client, in the clear. It is kept, not copied.
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
@@ -70,7 +78,7 @@ class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
         return self
 
     def _make_estimator(self) -> Any:
-        estimator = self._default_estimator() if self.estimator is None else clone(self.estimator)
+        estimator = self._default_estimator() if self.estimator is None else _unfitted(self.estimator)
         if isinstance(estimator, Pipeline):
             raise ValueError(
                 f"estimator is a pipeline: put {type(self).__name__} into the pipeline as its last step, or train the "
@@ -80,6 +88,10 @@ class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
         if self.random_state is not None and "random_state" in estimator.get_params():
             estimator.set_params(random_state=self.random_state)
         return estimator
+
+    def _source_tags(self) -> Any:
+        # Not of a clone: models of CatBoost that hold objects cannot be cloned, and are imported all the same.
+        return get_tags(self._default_estimator() if self.estimator is None else self.estimator)
 
     def _default_estimator(self) -> BaseEstimator:
         raise NotImplementedError
@@ -91,7 +103,7 @@ class FHEClassifier(FHEClassifierMixin, _WrappingEstimator):
     Parameters
     ----------
     estimator : classifier, default=None
-        A tree classifier of scikit-learn, XGBoost or LightGBM; cloned by `fit`. None stands for
+        A tree classifier of scikit-learn, XGBoost, LightGBM or CatBoost; cloned by `fit`. None stands for
         ``DecisionTreeClassifier(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.
@@ -133,7 +145,7 @@ class FHERegressor(FHERegressorMixin, _WrappingEstimator):
     Parameters
     ----------
     estimator : regressor, default=None
-        A tree regressor of scikit-learn, XGBoost or LightGBM; cloned by `fit`. None stands for
+        A tree regressor of scikit-learn, XGBoost, LightGBM or CatBoost; cloned by `fit`. None stands for
         ``DecisionTreeRegressor(max_depth=5)``. Its parameters are reached as ``estimator__*``.
     quantizer : {"threshold", "uniform", "quantile"} or FeatureQuantizer, default="threshold"
         The quantizer decides how features become integers. "threshold" loses nothing; the others train on bins.

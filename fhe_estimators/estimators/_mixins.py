@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..ensembles import TreeEnsemble
 from ..ensembles.links import AverageProbabilityLink, AverageRemainderLink, ClassificationLink
-from ..utils import get_tags
 from ._contributions import ContributionsMixin
 from ._wrong_models import wrong_kind
+
+_ONE_CLASS = "The training labels hold one class only: boosted trees need at least two classes."
 
 
 def _has_one_output(estimator: FHEClassifierMixin) -> bool:
@@ -155,9 +156,15 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         return accuracy_score(y, self.predict(X, fhe=fhe), sample_weight=sample_weight)
 
     def _encode_targets(self, model: Any, y: np.ndarray) -> np.ndarray:
-        # XGBoost wants labels 0 to n_classes - 1; the other libraries take any label.
-        from_xgboost = type(model).__module__.partition(".")[0] == "xgboost"
-        return np.unique(y, return_inverse=True)[1] if from_xgboost and y.ndim == 1 else y
+        # XGBoost wants labels 0 to n_classes - 1, CatBoost takes no objects and sorts strings of digits as numbers; the
+        # other libraries take any label.
+        library = type(model).__module__.partition(".")[0]
+        if library not in ("xgboost", "catboost") or y.ndim > 1:
+            return y
+        classes, numbers = np.unique(y, return_inverse=True)
+        if library == "catboost" and len(classes) < 2:
+            raise ValueError(_ONE_CLASS)
+        return numbers
 
     def _encode_more(self, model: Any, y: np.ndarray, labels: Any) -> Any:
         if self._encode_targets(model, y) is y:
@@ -173,11 +180,11 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
             raise ValueError(wrong_kind(type(self).__name__, "classifier", model, ensemble))
         averages = isinstance(ensemble.link, (AverageProbabilityLink, AverageRemainderLink))
         if not averages and len(getattr(model, "classes_", (0, 1))) < 2:
-            raise ValueError("The training labels hold one class only: boosted trees need at least two classes.")
+            raise ValueError(_ONE_CLASS)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        source = get_tags(self._make_estimator()).classifier_tags
+        source = self._source_tags().classifier_tags
         if source is not None:
             tags.classifier_tags.multi_class = source.multi_class
             tags.classifier_tags.multi_label = source.multi_label and tags.target_tags.multi_output

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ensembles import as_estimator
+from ..ensembles import as_estimator, column_names
 from ..quantizers import resolve_quantizer
-from ..utils import validate_data, without_sparse_columns
+from ..utils import validate_data
 from ._base import BaseFHEEstimator
 from ._import_check import check_import
 
@@ -33,16 +33,19 @@ class TakesOverModels(BaseFHEEstimator):
         check_import(model, self.ensemble_, rows)
 
     def _take_over_names(self, model: Any, X: Any) -> None:
-        """Names of features and classes, and their number."""
-        if X is not None:
-            if self.ensemble_.encoding is None:
-                validate_data(self, without_sparse_columns(X), ensure_all_finite=False, accept_sparse=True)
-            else:
-                validate_data(self, X, skip_check_array=True)
-        names = getattr(model, "feature_names_in_", None)
+        """Names of features and classes, and their number: the user's own names, where they are those of the model."""
+        self.n_features_in_ = self.ensemble_.n_columns
+        names = column_names(model)
         if names is not None:
             self.feature_names_in_ = names
-        self.n_features_in_ = self.ensemble_.n_columns
+        if hasattr(X, "columns"):
+            checked = {"skip_check_array": True}
+            if names is not None:
+                validate_data(self, X, reset=False, **checked)
+            validate_data(self, X, **checked)
+            self.n_features_in_ = self.ensemble_.n_columns  # of the model: that of X is checked with its values
+            if names is not None and not hasattr(self, "feature_names_in_"):
+                self.feature_names_in_ = names  # labels that are no strings are no names for scikit-learn
 
     def _take_over_preprocessing(self, preprocessing: Any) -> None:
         """Take the rows that go into a pipeline from now on; names of the last step's features go to the quantizer."""

@@ -10,10 +10,10 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from ..backends import Backend, resolve_backend
-from ..ensembles import TreeEnsemble, absent_value, ensemble_from_model, naming_columns
+from ..ensembles import TreeEnsemble, absent_value, ensemble_from_model, naming_columns, rows_for
 from ..exceptions import ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
-from ..utils import dense_rows, get_tags, validate_data, without_sparse_columns
+from ..utils import get_tags, validate_data, without_sparse_columns
 from ._fit_params import training_arguments
 from ._frames import check_frame, trains_on_frame, warn_of_categories
 from ._import_check import check_import
@@ -33,6 +33,10 @@ class Training:
     @abstractmethod
     def _make_estimator(self) -> Any:
         """The unfitted float model."""
+
+    def _source_tags(self) -> Any:
+        """scikit-learn's tags of the unfitted float model."""
+        return get_tags(self._make_estimator())
 
     @abstractmethod
     def _check_model(self, model: Any, ensemble: TreeEnsemble) -> None:
@@ -83,7 +87,7 @@ class Training:
                 return rows
             if quantizer.trains_on_bins:
                 return quantizer.training_features(rows)
-            return rows if get_tags(model).input_tags.sparse else dense_rows(rows, quantizer.absent_value_)
+            return rows_for(model, rows)
 
         def rows_of(rows: Any) -> Any:
             rows = without_sparse_columns(rows)

@@ -33,6 +33,11 @@ def wrong_kind(estimator: str, wanted: str, model: Any, ensemble: TreeEnsemble) 
     kind, other = ("classifier", "FHEClassifier") if ensemble.link.is_classifier else ("regressor", "FHERegressor")
     objective = _objective(model)
     of_objective = f" with objective={objective!r}, which makes it a {kind}" if objective else ""
+    if name == "CatBoost" and wanted == "classifier":
+        return (
+            f"{estimator} needs a classifier, got CatBoost, which predicts raw scores: save its model and load it with "
+            "CatBoostClassifier().load_model, or use FHERegressor for the scores."
+        )
     article = "an" if wanted.startswith("i") else "a"
     return f"{estimator} needs {article} {wanted}, got {name}{of_objective}: use {other}."
 
@@ -53,6 +58,8 @@ def model_name(model: Any) -> str:
     booster = getattr(model, "booster", None)
     if booster is None or isinstance(booster, str):
         return type(model).__name__
+    if type(booster).__name__ == "CatBoost":
+        return "CatBoost"
     library = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
     return f"a Booster of {library[type(booster).__module__.partition('.')[0]]}"
 

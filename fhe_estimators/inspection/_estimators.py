@@ -107,7 +107,8 @@ def predictions_of_float_model(estimator: BaseFHEEstimator, X: Any) -> Predictio
     if not is_classifier(estimator):
         return _RegressorPredictions(labels, _columns(labels))
     if not isinstance(estimator.classes_, list) and hasattr(model, "classes_"):
-        labels = estimator.classes_[np.searchsorted(model.classes_, labels)]  # XGBoost was trained on class numbers
+        # XGBoost and CatBoost were trained on class numbers; the latter predicts a column of labels.
+        labels = estimator.classes_[np.searchsorted(model.classes_, labels.ravel())]
     return _classifier(estimator, labels, model.predict_proba(features))
 
 
