@@ -35,7 +35,7 @@ def as_estimator(model: Any) -> Any:
         is_classifier = model.dump_model().get("objective", "").startswith(("binary", "multiclass"))
         return LightGBMBoosterClassifier(model) if is_classifier else LightGBMBoosterRegressor(model)
     objective = json.loads(model.save_config())["learner"]["objective"]["name"]
-    is_classifier = objective.startswith(("binary:", "multi:"))
+    is_classifier = objective in ("binary:logistic", "multi:softprob", "multi:softmax")
     return XGBoostBoosterClassifier(model) if is_classifier else XGBoostBoosterRegressor(model)
 
 

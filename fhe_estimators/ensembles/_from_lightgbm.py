@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
@@ -28,7 +29,14 @@ _OBJECTIVES: dict[str, type[Link]] = {
     "gamma": ExpLink,
     "tweedie": ExpLink,
     "cross_entropy": ExpitLink,
+    "lambdarank": IdentityLink,
+    "rank_xendcg": IdentityLink,
+    "custom": IdentityLink,
+    "none": IdentityLink,
 }
+#: What becomes of a link in a model of another kind than the objective is for: a classifier has two probabilities,
+#: a regressor that of the second class.
+_OF_CLASSIFIERS, _OF_REGRESSORS = {ExpitLink: SigmoidLink}, {SigmoidLink: ExpitLink}
 
 #: Rows' values up to this size are read as 0 ...
 _ZERO = float(np.float32(1e-35))
@@ -54,7 +62,7 @@ def import_model(model: Any, X: Any = None) -> TreeEnsemble:
         n_features=n_columns + len(sets.sets),
         n_scores=n_scores,
         base_score=np.zeros(n_scores),
-        link=_link(dump.get("objective", "none")),
+        link=_link(dump.get("objective") or "none", is_classifier(model)),  # a function has no name
         input_dtype="float64",
         allow_nan=True,
         encoding=RowEncoding(
@@ -84,13 +92,15 @@ def _categories(booster: Any, X: Any) -> tuple[CategoryColumn, ...]:
     return tuple(CategoryColumn(j, tuple(of_column)) for j, of_column in zip(columns, values, strict=True))
 
 
-def _link(objective: str) -> Link:
+def _link(objective: str, of_classifier: bool) -> Link:
     """Link of an objective as LightGBM prints it: ``"binary sigmoid:1"``, ``"regression sqrt"``, ..."""
     name, *settings = objective.split()
     if name not in _OBJECTIVES or "sqrt" in settings:
         raise UnsupportedModelError(f"objective={objective!r} is not supported: use one of {sorted(_OBJECTIVES)}.")
     sigmoid = next((float(s.partition(":")[2]) for s in settings if s.startswith("sigmoid:")), 1.0)
-    link = _OBJECTIVES[name]
+    link = (_OF_CLASSIFIERS if of_classifier else _OF_REGRESSORS).get(_OBJECTIVES[name], _OBJECTIVES[name])
+    if link is ExpitLink and sigmoid != 1.0:
+        raise UnsupportedModelError(f"sigmoid={sigmoid:g} of a regressor is not supported: use LGBMClassifier.")
     return link(divisor=1.0 / sigmoid) if issubclass(link, (SigmoidLink, OneVersusRestLink)) else link()
 
 

@@ -29,10 +29,20 @@ _OBJECTIVES: dict[str, tuple[type[Link], Any]] = {
     "reg:absoluteerror": (IdentityLink, None),
     "reg:pseudohubererror": (IdentityLink, None),
     "reg:quantileerror": (IdentityLink, None),
+    "reg:expectileerror": (IdentityLink, None),
+    "rank:map": (IdentityLink, None),
+    "rank:ndcg": (IdentityLink, None),
+    "rank:pairwise": (IdentityLink, None),
     "reg:gamma": (ExpLink, np.log),
     "reg:tweedie": (ExpLink, np.log),
     "count:poisson": (ExpLink, np.log),
+    "survival:aft": (ExpLink, np.log),
+    "survival:cox": (ExpLink, np.log),
+    "binary:logitraw": (IdentityLink, None),
 }
+#: What becomes of a link in a model of another kind than the objective is for: a classifier has two probabilities,
+#: a regressor that of the second class.
+_OF_CLASSIFIERS, _OF_REGRESSORS = {ExpitLink: SigmoidLink}, {SigmoidLink: ExpitLink}
 
 #: A margin at which exp and sigmoid are 0 (or the sigmoid 1) in the float32 arithmetic of XGBoost.
 _SATURATED = 104.0
@@ -53,8 +63,7 @@ def import_model(model: Any, X: Any = None) -> TreeEnsemble:
     if objective not in _OBJECTIVES:
         raise UnsupportedModelError(f"objective={objective!r} is not supported: use one of {sorted(_OBJECTIVES)}.")
     link, to_margin = _OBJECTIVES[objective]
-    if link is SigmoidLink and not is_classifier(model):
-        link = ExpitLink  # a regressor predicts the probability of the second class
+    link = (_OF_CLASSIFIERS if is_classifier(model) else _OF_REGRESSORS).get(link, link)
     sets = SetFeatures(int(learner["learner_model_param"]["num_feature"]))
     trees = _trees(learner["gradient_booster"], learner["learner_model_param"], _n_rounds(model), sets)
     n_scores = _n_scores(learner["learner_model_param"])

@@ -7,6 +7,9 @@ from typing import Any
 
 from ..ensembles import TreeEnsemble
 
+#: What LightGBM calls an objective that is a function.
+_CUSTOM = "none"
+
 
 def wrong_kind(estimator: str, wanted: str, model: Any, ensemble: TreeEnsemble) -> str:
     """Message for a model that predicts something else than an estimator does.
@@ -30,8 +33,13 @@ def wrong_kind(estimator: str, wanted: str, model: Any, ensemble: TreeEnsemble) 
     name = model_name(model)
     if ensemble.link.is_outlier_detector:
         return f"{estimator} needs a {wanted}, got {name}: use FHEIsolationForest.from_fitted."
-    kind, other = ("classifier", "FHEClassifier") if ensemble.link.is_classifier else ("regressor", "FHERegressor")
     objective = _objective(model)
+    if wanted == "classifier" and objective == _CUSTOM:
+        return (
+            f"{estimator} needs a classifier, got {name} with an objective of its own, whose scores LightGBM predicts as "
+            "they are: use FHERegressor, and make labels of its scores on the client."
+        )
+    kind, other = ("classifier", "FHEClassifier") if ensemble.link.is_classifier else ("regressor", "FHERegressor")
     of_objective = f" with objective={objective!r}, which makes it a {kind}" if objective else ""
     if name == "CatBoost" and wanted == "classifier":
         return (
@@ -69,5 +77,5 @@ def _objective(model: Any) -> str | None:
     if hasattr(model, "get_booster"):
         return json.loads(model.get_booster().save_config())["learner"]["objective"]["name"]
     if hasattr(model, "booster_"):
-        return model.booster_.dump_model().get("objective", "").partition(" ")[0] or None
+        return (model.booster_.dump_model().get("objective") or _CUSTOM).partition(" ")[0]
     return None

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lightgbm import LGBMClassifier, LGBMRanker, LGBMRegressor
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -53,12 +53,6 @@ def test_refused_with_a_way_out(name):
     model.fit(features, target)
     with pytest.raises(UnsupportedModelError, match=message):
         ensemble_from_model(model)
-
-
-def test_a_ranker_is_refused():
-    ranker = LGBMRanker(n_estimators=2, verbosity=-1).fit(X, y, group=[len(X)])
-    with pytest.raises(UnsupportedModelError, match="objective='lambdarank'"):
-        ensemble_from_model(ranker)
 
 
 @pytest.mark.parametrize("model", [RandomForestClassifier(), XGBClassifier(), LGBMClassifier()], ids=str)
