@@ -14,6 +14,7 @@ from ._columns import category_columns
 from ._encoding import RowEncoding
 from ._ensemble import LEAF, TreeEnsemble
 from .links import ExpitLink, ExpLink, IdentityLink, Link, OneVersusRestLink, SigmoidLink, SoftmaxLink
+from .links._registry import link_of_kind
 
 _OBJECTIVES: dict[str, type[Link]] = {
     "binary": SigmoidLink,
@@ -34,9 +35,6 @@ _OBJECTIVES: dict[str, type[Link]] = {
     "custom": IdentityLink,
     "none": IdentityLink,
 }
-#: What becomes of a link in a model of another kind than the objective is for: a classifier has two probabilities,
-#: a regressor that of the second class.
-_OF_CLASSIFIERS, _OF_REGRESSORS = {ExpitLink: SigmoidLink}, {SigmoidLink: ExpitLink}
 
 #: Rows' values up to this size are read as 0 ...
 _ZERO = float(np.float32(1e-35))
@@ -98,7 +96,7 @@ def _link(objective: str, of_classifier: bool) -> Link:
     if name not in _OBJECTIVES or "sqrt" in settings:
         raise UnsupportedModelError(f"objective={objective!r} is not supported: use one of {sorted(_OBJECTIVES)}.")
     sigmoid = next((float(s.partition(":")[2]) for s in settings if s.startswith("sigmoid:")), 1.0)
-    link = (_OF_CLASSIFIERS if of_classifier else _OF_REGRESSORS).get(_OBJECTIVES[name], _OBJECTIVES[name])
+    link = link_of_kind(_OBJECTIVES[name], of_classifier=of_classifier)
     if link is ExpitLink and sigmoid != 1.0:
         raise UnsupportedModelError(f"sigmoid={sigmoid:g} of a regressor is not supported: use LGBMClassifier.")
     return link(divisor=1.0 / sigmoid) if issubclass(link, (SigmoidLink, OneVersusRestLink)) else link()

@@ -17,6 +17,7 @@ from ._columns import category_columns, category_values
 from ._encoding import RowEncoding
 from ._ensemble import TreeEnsemble
 from .links import ExpitLink, ExpLink, IdentityLink, Link, SigmoidLink, SoftmaxLink
+from .links._registry import link_of_kind
 
 #: Objective -> (link, what turns the base score in the file into a margin).
 _OBJECTIVES: dict[str, tuple[type[Link], Any]] = {
@@ -40,9 +41,6 @@ _OBJECTIVES: dict[str, tuple[type[Link], Any]] = {
     "survival:cox": (ExpLink, np.log),
     "binary:logitraw": (IdentityLink, None),
 }
-#: What becomes of a link in a model of another kind than the objective is for: a classifier has two probabilities,
-#: a regressor that of the second class.
-_OF_CLASSIFIERS, _OF_REGRESSORS = {ExpitLink: SigmoidLink}, {SigmoidLink: ExpitLink}
 
 #: A margin at which exp and sigmoid are 0 (or the sigmoid 1) in the float32 arithmetic of XGBoost.
 _SATURATED = 104.0
@@ -63,7 +61,7 @@ def import_model(model: Any, X: Any = None) -> TreeEnsemble:
     if objective not in _OBJECTIVES:
         raise UnsupportedModelError(f"objective={objective!r} is not supported: use one of {sorted(_OBJECTIVES)}.")
     link, to_margin = _OBJECTIVES[objective]
-    link = (_OF_CLASSIFIERS if is_classifier(model) else _OF_REGRESSORS).get(link, link)
+    link = link_of_kind(link, of_classifier=is_classifier(model))
     sets = SetFeatures(int(learner["learner_model_param"]["num_feature"]))
     trees = _trees(learner["gradient_booster"], learner["learner_model_param"], _n_rounds(model), sets)
     n_scores = _n_scores(learner["learner_model_param"])

@@ -36,8 +36,8 @@ def wrong_kind(estimator: str, wanted: str, model: Any, ensemble: TreeEnsemble) 
     objective = _objective(model)
     if wanted == "classifier" and objective == _CUSTOM:
         return (
-            f"{estimator} needs a classifier, got {name} with an objective of its own, whose scores LightGBM predicts as "
-            "they are: use FHERegressor, and make labels of its scores on the client."
+            f"{estimator} needs a classifier, got {name} with an objective of its own, whose scores LightGBM predicts "
+            "as they are: use FHERegressor, and make labels of its scores on the client."
         )
     kind, other = ("classifier", "FHEClassifier") if ensemble.link.is_classifier else ("regressor", "FHERegressor")
     of_objective = f" with objective={objective!r}, which makes it a {kind}" if objective else ""

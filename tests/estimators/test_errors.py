@@ -179,7 +179,7 @@ def test_meta_estimators_check_their_kind(classification):
         module.FHEClassifier(LogisticRegression(), backend="clear").fit(X, y)
 
 
-@pytest.mark.parametrize("library", ["catboost", None, "XGBoost"])
+@pytest.mark.parametrize("library", ["pytorch", None, "XGBoost"])
 def test_unknown_library(library, classification):
     with pytest.raises(ValueError, match=r"use one of .*xgboost.*lightgbm.*sklearn"):
         module.FHEGradientBoosting(library=library, backend="clear").fit(*classification)

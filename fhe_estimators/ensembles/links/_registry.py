@@ -28,6 +28,27 @@ LINKS: dict[str, type[Link]] = {
 }
 
 
+def link_of_kind(link: type[Link], *, of_classifier: bool) -> type[Link]:
+    """A link for a model that may be of another kind than its objective.
+
+    Parameters
+    ----------
+    link : type of Link
+        That of the objective.
+    of_classifier : bool
+        Whether the model is a classifier.
+
+    Returns
+    -------
+    link : type of Link
+        The same logistic function: a classifier tells the probabilities of two classes, a regressor that of the second.
+        All other links are returned as they are.
+    """
+    if of_classifier:
+        return SigmoidLink if link is ExpitLink else link
+    return ExpitLink if link is SigmoidLink else link
+
+
 def link_from_dict(values: dict[str, Any]) -> Link:
     """A link from what `Link.to_dict` gave.
 
