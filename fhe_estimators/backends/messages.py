@@ -273,10 +273,12 @@ def count_rows(request: bytes) -> int | None:
     _, _, header_bytes = _PREFIX.unpack(view[: _PREFIX.size])
     try:
         header = json.loads(bytes(view[_PREFIX.size : _PREFIX.size + min(header_bytes, _MAX_HEADER_BYTES)]))
-        counts = [header["n_rows"]] if "n_rows" in header else [batch[0] for batch in header["batches"]]
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        # Engines read one of the two: whichever says more counts.
+        readings = [[header["n_rows"]] if "n_rows" in header else [], [b[0] for b in header.get("batches", [])]]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return None
-    return sum(counts) if counts and all(is_count(count) for count in counts) else None
+    sums = [sum(counts) for counts in readings if counts and all(is_count(count) for count in counts)]
+    return max(sums, default=None)
 
 
 def read_matrix(kind: str, blobs: Sequence[Blob], shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:

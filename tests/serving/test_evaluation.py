@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
+from fhe_estimators.backends.ckks import CKKSBackend
+from fhe_estimators.backends.messages import pack_message, unpack_message
 from fhe_estimators.exceptions import KeyMismatchError, ProtocolError
 from fhe_estimators.serving import FHEClient
 from fhe_estimators.serving.server import evaluation
@@ -55,6 +57,43 @@ def test_keys_are_kept_as_long_as_their_bytes_fit(models, monkeypatch):
     evaluation._used[server, str(others[1])] -= 1e4  # and nobody used these for long
     evaluation.evaluate(server, keys, client.encrypt(X[:1]), None)
     assert [path for _, path in evaluation._evaluators] == [str(others[11]), str(others[2]), keys]
+
+
+@pytest.fixture
+def two_engines(tmp_path):
+    """Archive, a file for keys, client, estimator and rows of a model of both engines."""
+    clf, X = iris_model(tmp_path, name="both", backend="auto")
+    yield str(tmp_path / "both.server.fhe"), tmp_path / "keys", FHEClient.load(tmp_path / "both.client.fhe"), clf, X
+    evaluation._programs.clear()
+    evaluation._evaluators.clear()
+    evaluation._used.clear()
+
+
+@pytest.mark.parametrize("engine", ["bfv", "ckks"])
+def test_rows_are_bounded_for_either_engine_of_a_program(engine, two_engines):
+    server, keys, client, clf, X = two_engines
+    keys.write_bytes(client.generate_keys(backend=engine))
+    request = client.encrypt(X[:4], backend=engine)
+    with pytest.raises(evaluation.TooManyRowsError, match="holds 4 rows, more than the 3"):
+        evaluation.evaluate(server, str(keys), request, 3)
+    response = evaluation.evaluate(server, str(keys), request, 4)
+    np.testing.assert_array_equal(client.decrypt_predict(response), clf.predict(X[:4]))
+    header, blobs = unpack_message("request", request)
+    for more in ({"n_rows": 1}, {"batches": [[1, 0]]}):  # numbers beside the one that the engine reads
+        with pytest.raises(evaluation.TooManyRowsError, match="more than the 3"):
+            evaluation.evaluate(server, str(keys), pack_message("request", {**more, **header}, blobs), 3)
+
+
+def test_a_batch_has_no_more_room_than_its_rows_need(tmp_path):
+    """Else a request for one row could hold thousands."""
+    _, X = iris_model(tmp_path, backend=CKKSBackend(layout="compact"))
+    client, keys = FHEClient.load(tmp_path / "model.client.fhe"), tmp_path / "keys"
+    keys.write_bytes(client.generate_keys())
+    header, blobs = unpack_message("request", client.encrypt(X.iloc[np.resize(np.arange(len(X)), 4000)]))
+    assert header["batches"] == [[4000, 0]]
+    request = pack_message("request", {**header, "batches": [[1, 0]]}, blobs)
+    with pytest.raises(ProtocolError, match="less densely"):
+        evaluation.evaluate(str(tmp_path / "model.server.fhe"), str(keys), request, 10)
 
 
 def test_what_is_refused(models, tmp_path):

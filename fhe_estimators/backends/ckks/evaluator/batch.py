@@ -13,7 +13,7 @@ from ...messages import Blob, is_count
 from ...seal.file import SealFile
 from .._context import CKKSContext
 from ..circuit.packing import PackedGroup
-from ..circuit.slots import rows_per_batch
+from ..circuit.slots import largest_expansion, rows_per_batch
 from ..program import CKKSProgram
 from .arithmetic import Encrypted
 from .circuit import circuit_evaluator
@@ -50,6 +50,8 @@ def split_batches(header: dict[str, Any], blobs: list[memoryview], program: CKKS
         allowed = 0 <= expansion <= parameters.expansion_log2
         if not allowed or not 1 <= n_rows <= rows_per_batch(parameters.n_slots, expansion):
             raise ProtocolError(f"The request is malformed: {n_rows} rows at expansion {expansion} do not fit a batch.")
+        if expansion != largest_expansion(n_rows, parameters.n_slots, parameters.expansion_log2):
+            raise ProtocolError("The request is malformed: its rows are packed less densely than clients pack them.")
         n_blobs = sum(1 for _ in program.packing.groups(expansion))
         batches.append(EncryptedBatch(n_rows, expansion, blobs[start : start + n_blobs]))
         start += n_blobs
