@@ -91,8 +91,8 @@ def lightgbm(n_estimators: int, num_leaves: int, **parameters: Any) -> LGBMClass
 
 def _census(model: Any, n_rows: int) -> tuple[Any, np.ndarray]:
     X, y, _ = load_census_income()
-    X_train, X_test, y_train, _ = train_test_split(X, y, test_size=n_rows, random_state=0, stratify=y)
-    return FHEClassifier(model).fit(X_train, y_train), X_test
+    X_train, X_test, y_train, _ = train_test_split(X, y, test_size=8192, random_state=0, stratify=y)
+    return FHEClassifier(model).fit(X_train, y_train), X_test[:n_rows]
 
 
 def _cancer_row(
