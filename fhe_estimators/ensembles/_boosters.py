@@ -11,6 +11,8 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
+from ..exceptions import UnsupportedModelError
+
 
 def as_estimator(model: Any) -> Any:
     """A fitted model as an estimator.
@@ -32,11 +34,23 @@ def as_estimator(model: Any) -> Any:
     if type(model).__name__ != "Booster" or library not in ("xgboost", "lightgbm"):
         return model
     if library == "lightgbm":
-        is_classifier = model.dump_model().get("objective", "").startswith(("binary", "multiclass"))
+        is_classifier = lightgbm_dump(model).get("objective", "").startswith(("binary", "multiclass"))
         return LightGBMBoosterClassifier(model) if is_classifier else LightGBMBoosterRegressor(model)
     objective = json.loads(model.save_config())["learner"]["objective"]["name"]
     is_classifier = objective in ("binary:logistic", "multi:softprob", "multi:softmax")
     return XGBoostBoosterClassifier(model) if is_classifier else XGBoostBoosterRegressor(model)
+
+
+def lightgbm_dump(booster: Any) -> dict[str, Any]:
+    """The model as LightGBM describes it, its categories included, which have to be of types that JSON knows."""
+    try:
+        return booster.dump_model()
+    except (TypeError, ValueError) as error:
+        kinds = sorted({type(value).__name__ for of_column in booster.pandas_categorical or [] for value in of_column})
+        raise UnsupportedModelError(
+            f"LightGBM cannot describe or save a model of categories of types {kinds} ({error}): make strings of them "
+            "before training, as by column.cat.rename_categories(str)."
+        ) from error
 
 
 class BoosterEstimator(BaseEstimator):

@@ -40,7 +40,10 @@ class CategoryColumn:
             )
         code_of = {_key(value): float(code) for code, value in enumerate(self.values)}
         code_of.pop(_MISSING, None)
-        return np.array([code_of.get(_key(category), np.nan) for category in categories], dtype=np.float64)
+        keys = [_key(category) for category in categories]
+        if any(isinstance(value, float) for value in code_of):  # as wide integers are compared with floats in an array
+            keys = [float(key) if type(key) is int else key for key in keys]
+        return np.array([code_of.get(key, np.nan) for key in keys], dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain settings, for archives."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..exceptions import UnsupportedModelError
 from ._categories import CategoryColumn, SetFeatures
 from ._encoding import RowEncoding
 
@@ -34,6 +35,8 @@ class CategoricalColumns:
         self._columns: list[CategoryColumn] = []
         if is_categorical.any():
             encoder = model._preprocessor.named_transformers_["encoder"]
+            for categories in encoder.categories_:
+                _refuse_dates(categories)
             self._columns = [
                 CategoryColumn(int(j), tuple(categories.tolist()), in_arrays=True)
                 for j, categories in zip(np.flatnonzero(is_categorical), encoder.categories_, strict=True)
@@ -58,6 +61,15 @@ class CategoricalColumns:
         if not self._columns:
             return None
         return RowEncoding(self.sets.n_columns, categories=tuple(self._columns), sets=self.sets.sets)
+
+
+def _refuse_dates(categories: np.ndarray) -> None:
+    """Refuse dates and durations, of which missing ones are a category of their own in scikit-learn."""
+    if categories.dtype.kind in "mM" or any(type(value).__name__ == "NaTType" for value in categories):
+        raise UnsupportedModelError(
+            "Categories that are dates, periods or durations are not supported: make strings of them before training, "
+            "as by column.astype(str).astype('category')."
+        )
 
 
 def _members(bitset: np.ndarray) -> set[int]:

@@ -9,6 +9,7 @@ from sklearn.base import is_classifier
 
 from ..exceptions import UnsupportedModelError
 from ._assembly import SourceTree, assemble
+from ._boosters import lightgbm_dump
 from ._categories import CategoryColumn, SetFeatures
 from ._columns import category_columns
 from ._encoding import RowEncoding
@@ -48,7 +49,7 @@ def import_model(model: Any, X: Any = None) -> TreeEnsemble:
         raise UnsupportedModelError(
             f"{type(model).__name__} is not a scikit-learn-style LightGBM model: use LGBMClassifier or LGBMRegressor."
         )
-    dump = model.booster_.dump_model()
+    dump = lightgbm_dump(model.booster_)
     n_scores, n_columns = int(dump["num_tree_per_iteration"]), int(dump["max_feature_idx"]) + 1
     sets = SetFeatures(n_columns)
     trees = [_tree(info["tree_structure"], i % n_scores, sets) for i, info in enumerate(dump["tree_info"])]

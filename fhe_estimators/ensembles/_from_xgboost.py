@@ -100,12 +100,14 @@ def _categories(learner: dict[str, Any], X: Any) -> tuple[CategoryColumn, ...]:
     """Columns of categories, with the values that XGBoost 3.1 and later records, or those of ``X``."""
     booster = learner["gradient_booster"]
     recorded = booster.get("gbtree", booster).get("model", {}).get("cats", {}).get("enc", [])
+    of_rows = {j: category_values(X, j) for j in category_columns(X)}
     if any(_n_recorded(one) for one in recorded):
         return tuple(
-            CategoryColumn(j, tuple(_recorded_values(one))) for j, one in enumerate(recorded) if _n_recorded(one)
+            CategoryColumn(j, _recorded_values(one, of_rows.get(j)))
+            for j, one in enumerate(recorded)
+            if _n_recorded(one)
         )
     types = learner.get("feature_types", [])
-    of_rows = {j: category_values(X, j) for j in category_columns(X)}
     return tuple(CategoryColumn(j, of_rows.get(j)) for j, kind in enumerate(types) if kind == "c")
 
 
@@ -113,11 +115,23 @@ def _n_recorded(recorded: dict[str, Any]) -> int:
     return len(recorded.get("values", []))
 
 
-def _recorded_values(recorded: dict[str, Any]) -> list[Any]:
+def _recorded_values(recorded: dict[str, Any], of_rows: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """Categories in the order of their codes; None if they cannot be read.
+
+    XGBoost 3.2 cuts the bytes of all strings by their lengths in characters: of others than ASCII it
+    records pieces. These are recognized among the categories of rows as the model was trained on.
+    """
     if "offsets" not in recorded:
-        return recorded["values"]
+        return tuple(recorded["values"])
     text, offsets = bytes(value % 256 for value in recorded["values"]), recorded["offsets"]
-    return [text[start:end].decode() for start, end in itertools.pairwise(offsets)]
+    if of_rows is not None and all(isinstance(value, str) for value in of_rows):
+        by_character = [0, *itertools.accumulate(len(value) for value in of_rows)]
+        if offsets == by_character and "".join(of_rows).encode()[: offsets[-1]] == text:
+            return of_rows
+    try:
+        return tuple(text[start:end].decode() for start, end in itertools.pairwise(offsets))
+    except UnicodeDecodeError:
+        return None
 
 
 def _finite_margin(to_margin: Any, base: np.ndarray) -> np.ndarray:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from ..ensembles import as_numbers, category_columns, knows_categories
 
@@ -96,6 +99,41 @@ def warn_of_categories(model: Any, X: Any, *, stacklevel: int) -> None:
             f"their values. If they are none, {_WAY_OUT}.",
             stacklevel=stacklevel,
         )
+
+
+@contextmanager
+def explaining_categories(X: Any) -> Iterator[None]:
+    """Errors of training name columns whose categories are of types that few libraries take.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        What is trained on meanwhile.
+
+    Yields
+    ------
+    None
+        At once.
+    """
+    try:
+        yield
+    except Exception as error:  # libraries fail in their own ways on values that they cannot write down
+        categories = {X.columns[j]: X.iloc[:, j].cat.categories for j in category_columns(X)}
+        odd = [name for name, values in categories.items() if not _are_plain(values)]
+        if not odd:
+            raise
+        reason = str(error).partition("\nStack trace")[0].strip()
+        raise ValueError(
+            f"Training failed ({type(error).__name__}: {reason}). Columns {odd} have categories that are neither "
+            "strings nor integers, which libraries take in part or not at all: make strings of them, as by "
+            "column.cat.rename_categories(str)."
+        ) from error
+
+
+def _are_plain(categories: Any) -> bool:
+    if getattr(categories.dtype, "kind", "O") in "iu":
+        return isinstance(categories.dtype, np.dtype)
+    return all(isinstance(value, str) for value in categories)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from ..exceptions import ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..utils import get_tags, validate_data, without_sparse_columns
 from ._fit_params import training_arguments
-from ._frames import check_frame, trains_on_frame, warn_of_categories
+from ._frames import check_frame, explaining_categories, trains_on_frame, warn_of_categories
 from ._import_check import check_import
 
 
@@ -83,8 +83,6 @@ class Training:
             quantizer.fit(X)
 
         def features_of(rows: Any) -> Any:
-            if on_frame:
-                return rows
             if quantizer.trains_on_bins:
                 return quantizer.training_features(rows)
             return rows_for(model, rows)
@@ -98,9 +96,13 @@ class Training:
 
         targets = self._encode_targets(model, y)
         others = training_arguments(fit_params or {}, rows_of, lambda labels: self._encode_more(model, y, labels))
-        model.fit(features_of(X), targets, **weights, **others)
-        self._adopt(model, quantizer, backend, X)
-        if on_frame:
+        if not on_frame:
+            model.fit(features_of(X), targets, **weights, **others)
+            self._adopt(model, quantizer, backend, X)
+            return
+        with explaining_categories(X):
+            model.fit(X, targets, **weights, **others)
+            self._adopt(model, quantizer, backend, X)
             check_import(model, self.ensemble_, X)
 
     @staticmethod

@@ -1,7 +1,12 @@
 """``fit`` on columns of categories: splits as the source library makes them, or a word about what becomes of them."""
 
+import json
 import pickle
+import re
+from datetime import date
+from decimal import Decimal
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +28,8 @@ from fhe_estimators import (
     FHERandomForest,
     FHERegressor,
 )
+from fhe_estimators.ensembles import RowEncoding
+from fhe_estimators.exceptions import UnsupportedModelError
 from fhe_estimators.serving import FHEClient, FHEServer
 from tests.ensembles.test_categories import HIST, LGBM, XGB, table, unseen_by
 
@@ -216,3 +223,94 @@ def test_a_model_that_is_told_to_know_no_categories():
     np.testing.assert_array_equal(clf.predict(frame), model.predict(frame))
     with pytest.raises(ValueError, match="enable_categorical"):
         FHEClassifier(XGBClassifier(enable_categorical=False), backend="clear").fit(frame, y > 0)
+
+
+#: Values of categories, and the libraries that train on them in every version: of others the error says what to do.
+KINDS = {
+    "str": (["Spain", "Peru", "Iran", "Cuba"], "all"),
+    "unicode": (["Ä", "ß", "日本", "", "Ö2", "x"], "all"),
+    "many": ([f"c{i}" for i in range(150)], "all"),
+    "int": ([30, -4, 17, 8, -1], "all"),
+    "bool": ([True, False], "lightgbm sklearn"),
+    "float": ([1.5, 2.5, -3.25, 0.1], "lightgbm sklearn"),
+    "wide": ([2**40, 2**53 + 2, 2**53 + 4, 5], "all"),
+    "nullable": (pd.array([30, 4, 17, 8], dtype="Int64"), "lightgbm"),
+    "mixed": (["Spain", 4, 2.5], "lightgbm"),
+    "interval": (list(pd.cut(np.arange(9), 3).categories), "sklearn"),
+    "decimal": ([Decimal("1.5"), Decimal("2"), Decimal("7")], "sklearn"),
+    "date": ([date(2020, 1, 1), date(2021, 1, 1), date(2022, 1, 1)], "sklearn"),
+    "datetime": (list(pd.to_datetime(["2020-01-01", "2021-01-01", "2022-05-01"])), ""),
+    "period": (list(pd.period_range("2020", "2023", freq="M")[:3]), ""),
+}
+
+
+def of_kind(kind):
+    """Rows of such categories, some missing, and targets that depend on them."""
+    values, random = KINDS[kind][0], np.random.default_rng(0)
+    codes = np.where(random.random(600) < 0.1, -1, random.integers(len(values), size=600))
+    frame = pd.DataFrame({"age": random.normal(size=600), "c": pd.Categorical.from_codes(codes, categories=values)})
+    return frame, frame["age"] + 3 * np.sin(7.0 * codes)
+
+
+def refusal_of(estimator, X, y):
+    """Why it cannot be trained, if so: libraries take more types from version to version."""
+    try:
+        estimator.fit(X, y)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_categories(kind, library):
+    frame, y = of_kind(kind)
+    reg = FHEGradientBoostingRegressor(6, library=library, max_depth=4, backend="clear")
+    refusal = refusal_of(reg, frame, y)
+    if refusal:
+        assert library not in KINDS[kind][1] and KINDS[kind][1] != "all"
+        assert re.search(r"Training failed .*Columns \['c'\] have .*make strings of them", refusal)
+        frame["c"] = frame["c"].cat.rename_categories(str)
+        reg.fit(frame, y)
+    expected = reg.estimator_.predict(frame)
+    assert reg.ensemble_.encoding.categories
+    order = list(frame["c"].cat.categories)[::-1]
+    for column in (frame["c"], frame["c"].cat.reorder_categories(order), frame["c"].astype(object)):
+        rows = frame.assign(c=column)
+        np.testing.assert_allclose(reg.predict(rows), expected, atol=1e-4 * np.ptp(y))
+        stored = RowEncoding.from_dict(json.loads(json.dumps(reg.ensemble_.encoding.to_dict())))
+        np.testing.assert_array_equal(stored.transform(rows), reg.ensemble_.encoding.transform(rows))
+
+
+def test_categories_that_the_library_recorded_in_pieces():
+    """Some versions of XGBoost cut strings in their bytes, at the positions of characters."""
+    frame, y = of_kind("unicode")
+    model = XGBRegressor(**XGB).fit(frame, y)
+    reg = FHERegressor.from_fitted(model, frame, backend="clear")
+    np.testing.assert_allclose(reg.predict(frame), model.predict(frame), atol=1e-4 * np.ptp(y))
+    alone = FHERegressor.from_fitted(model, backend="clear")
+    if alone.ensemble_.encoding.categories[0].values is None:
+        with pytest.raises(ValueError, match="pass rows of the training set as X= to from_fitted"):
+            alone.predict(frame)
+    else:
+        np.testing.assert_array_equal(alone.predict(frame), reg.predict(frame))
+
+
+def test_boosters_that_cannot_be_written_down():
+    frame, y = of_kind("interval")
+    data = lightgbm.Dataset(frame, y, params={"verbosity": -1})
+    booster = lightgbm.train({"verbosity": -1}, data, 3, keep_training_booster=True)
+    with pytest.raises(UnsupportedModelError, match=r"categories of types \['Interval'\] .*make strings of them"):
+        FHERegressor.from_fitted(booster, frame)
+
+
+def test_wide_integers_in_a_column_with_missing_values():
+    """scikit-learn makes floats of them, of which some are equal."""
+    random = np.random.default_rng(0)
+    codes = np.where(random.random(600) < 0.1, -1, random.integers(4, size=600))
+    values = [2**40, 2**53 + 1, 2**53 + 2, 5]
+    frame = pd.DataFrame({"age": random.normal(size=600), "c": pd.Categorical.from_codes(codes, categories=values)})
+    model = HistGradientBoostingRegressor(**HIST).fit(frame, np.sin(codes * 7.0))
+    for X in (None, frame):
+        reg = FHERegressor.from_fitted(model, X, backend="clear")
+        np.testing.assert_allclose(reg.predict(frame), model.predict(frame), atol=1e-4)
