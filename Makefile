@@ -32,12 +32,14 @@ python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python $(
 TREE_EXTRAS := '.[lightgbm,catboost,plots,dev]'
 OLDEST := .venv-oldest
 NEWEST := .venv-newest
+BETWEEN := .venv-3.12
+MODEL_TESTS := tests/ensembles tests/quantizers tests/backends/bfv tests/backends/ckks
 TREE_TESTS := tests/backends tests/ensembles tests/estimators tests/inspection tests/quantizers tests/serving fhe_estimators
 
-.PHONY: help demo test test-slow test-oldest test-newest test-peers mutants lint format docs bench bench-compare clean
+.PHONY: help demo test test-slow test-oldest test-newest test-3.12 test-peers mutants lint format docs bench bench-compare clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -E '^[a-z0-9.-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(DEMO_READY): pyproject.toml constraints.txt
 	@echo "Installing scikit-learn, TenSEAL and XGBoost into .venv: about 360 MB, less than a minute."
@@ -77,6 +79,13 @@ $(NEWEST)/.ready: pyproject.toml
 	@$(call installed,$(NEWEST))
 	@touch $@
 
+$(BETWEEN)/.ready: pyproject.toml constraints.txt
+	@echo "Installing the pinned versions into $(BETWEEN), with $(call python,3.12): about 700 MB."
+	@$(call python,3.12) -m venv --clear $(BETWEEN)
+	@$(call install,$(BETWEEN),$(PINNED) -e $(TREE_EXTRAS) $(XGBOOST))
+	@$(call installed,$(BETWEEN))
+	@touch $@
+
 demo: $(DEMO_READY) ## encrypted predictions on a whole test set, client and server apart
 	@$(BIN)/python examples/demo_breast_cancer.py
 
@@ -93,6 +102,9 @@ test-oldest: $(OLDEST)/.ready ## the tests of trees with the lowest supported ve
 test-newest: $(NEWEST)/.ready ## the tests of trees with the newest versions, NumPy 2 among them, on Python 3.13 if it is installed
 	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^(numpy|scikit-learn|scipy|tenseal|xgboost-cpu|lightgbm|catboost) '
 	@$(ONE_THREAD) $(NEWEST)/bin/python -m pytest -n 2 -m 'not slow' -q $(TREE_TESTS)
+
+test-3.12: $(BETWEEN)/.ready ## the tests of models and circuits on Python 3.12 if it is installed
+	@$(ONE_THREAD) $(BETWEEN)/bin/python -m pytest -n 2 -m 'not slow' -q $(MODEL_TESTS)
 
 test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)
 	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers environment concrete_ml) -m pytest -q tests/test_interop.py
