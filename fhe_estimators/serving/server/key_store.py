@@ -21,6 +21,8 @@ from ...utils.http.server.metrics import Metrics
 from ..http_protocol import KEYS_ID
 
 _PARTIAL = ".partial-"
+#: Files that are being received are left to those who receive them, unless they are as old as none of these can be.
+_PARTIAL_SECONDS = 86_400.0
 
 
 class KeyStore:
@@ -56,8 +58,7 @@ class KeyStore:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.largest_bytes, self._client_bytes = min(largest_bytes, client_bytes), client_bytes
         self._total_bytes, self.seconds = total_bytes, seconds
-        for leftover in self._folder.glob(f"*/*/{_PARTIAL}*"):
-            leftover.unlink(missing_ok=True)
+        self.remove_unused()
         metrics.gauge("fhe_keys_bytes", "Of evaluation keys on disk").set_function(
             lambda: sum(size for _, size, _ in self._files(self._folder))
         )
@@ -74,7 +75,7 @@ class KeyStore:
             if time.time() - path.stat().st_mtime > self.seconds:
                 path.unlink()
                 return None
-            os.utime(path)
+            _mark_used(path)
         except OSError:
             return None
         return path
@@ -123,7 +124,7 @@ class KeyStore:
                 digest.update(part)
         keys_id = digest.hexdigest()
         os.replace(partial, partial.with_name(keys_id))
-        os.utime(partial.with_name(keys_id))
+        _mark_used(partial.with_name(keys_id))
         self._trim(client, keys_id)
         return keys_id
 
@@ -138,11 +139,12 @@ class KeyStore:
         """Remove what was not used for long."""
         now = time.time()
         for used, _, path in self._files(self._folder):
-            if now - used > self.seconds:
+            if now - used > (_PARTIAL_SECONDS if _is_partial(path) else self.seconds):
                 path.unlink(missing_ok=True)
 
     def _trim(self, client: str, newest: str) -> None:
-        files = sorted(self._files(self._folder / _name_of(client)), reverse=True)
+        files = [entry for entry in self._files(self._folder / _name_of(client)) if not _is_partial(entry[2])]
+        files.sort(reverse=True)
         files.sort(key=lambda entry: entry[2].name != newest)
         total = 0
         for _, size, path in files:
@@ -160,9 +162,18 @@ class KeyStore:
                     yield found.st_mtime, found.st_size, path
 
 
+def _is_partial(path: Path) -> bool:
+    return path.name.startswith(_PARTIAL)
+
+
+def _mark_used(path: Path) -> None:
+    now = time.time()  # of the clock that it is compared with
+    os.utime(path, (now, now))
+
+
 def _name_of(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _full() -> Refusal:
-    return Refusal(507, "storage_full", "There is no room for evaluation keys on this server.", {"Retry-After": "60"})
+    return Refusal(507, "storage_full", "There is no room for evaluation keys on this server.", {"Retry-After": "10"})

@@ -22,6 +22,8 @@ from .processes import ProcessPool
 _log = logging.getLogger("fhe_estimators.serving")
 #: How often a model's files are looked at.
 _LOOK_SECONDS = 1.0
+#: After which files that could not be read or copied are tried again.
+_LATER_SECONDS = 30.0
 _LOAD_SECONDS = 600.0
 
 
@@ -127,8 +129,11 @@ class ModelSet:
                 await self._find_explanations()
                 self._changes.labels(model.name, "read").inc()
                 _log.warning("Model %s was read again.", model.name)
-            except (FHEError, OSError) as error:  # half-written, or wrong: looked at again when it changes
-                model.mark = mark
+            except (FHEError, OSError) as error:
+                if isinstance(error, FHEError):  # half-written, or wrong: looked at again when it changes
+                    model.mark = mark
+                else:  # the disk is full, or not there
+                    model.looked = time.monotonic() + _LATER_SECONDS
                 self._changes.labels(model.name, "failed").inc()
                 _log.error("Model %s changed and could not be read; the one before stays: %s", model.name, error)
             except Refusal:

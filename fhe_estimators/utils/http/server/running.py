@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..._optional import import_optional
+from .middleware import SEND_SECONDS
 
 #: In which a connection must have sent a request's head.
 HEAD_SECONDS = 30.0
@@ -50,8 +51,8 @@ def run_application(
     )
 
 
-def impatient_protocol(head_seconds: float = HEAD_SECONDS) -> Any:
-    """The protocol of uvicorn, which closes connections whose request's head does not come."""
+def impatient_protocol(head_seconds: float = HEAD_SECONDS, send_seconds: float = SEND_SECONDS) -> Any:
+    """The protocol of uvicorn, which closes connections whose request's head does not come, or whose answer stays."""
     h11 = import_optional("h11", extra="serving", purpose="A server over HTTP")
     module = import_optional("uvicorn.protocols.http.h11_impl", extra="serving", purpose="A server over HTTP")
 
@@ -59,6 +60,7 @@ def impatient_protocol(head_seconds: float = HEAD_SECONDS) -> Any:
         """Closes what is silent."""
 
         _timer: Any = None
+        _send_timer: Any = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -75,6 +77,21 @@ def impatient_protocol(head_seconds: float = HEAD_SECONDS) -> Any:
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             self._stop()
+            self._taken()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            # aborted, since a close would wait for the client to take what is on its way
+            self._send_timer = self.loop.call_later(send_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._taken()
+
+        def _taken(self) -> None:
+            if self._send_timer is not None:
+                self._send_timer.cancel()
+                self._send_timer = None
 
         def _wait_for_head(self) -> None:
             if self.conn.their_state is not h11.IDLE:
