@@ -83,6 +83,10 @@ class Program(ABC):
         known = self.describe()["predicted_seconds"]
         return float(known[1] + (n_rows - 1) * (known[1000] - known[1]) / 999)
 
+    def required_memory_bytes(self) -> int:
+        """Memory of a server process that a request takes at least: what `describe` tells, unless it caches."""
+        return int(self.describe()["peak_memory_bytes"])
+
     def engine_for(self, n_rows: int) -> str:
         """Name of the engine that evaluates a request.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from ...ensembles import TreeEnsemble
-from ...exceptions import MemoryBudgetWarning, ParameterSelectionError
+from ...exceptions import ParameterSelectionError
 from ...quantizers import FeatureQuantizer, relative_score_error
 from ...utils import memory_budget, readable_bytes
 from .._program import Program
@@ -41,39 +41,38 @@ def compile_program(ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verb
     """
     programs: dict[str, Program] = {}
     left_out: dict[str, str] = {}
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        for name in ENGINES:
+    warned: dict[str, list[warnings.WarningMessage]] = {}
+    for name in ENGINES:
+        with warnings.catch_warnings(record=True) as warned[name]:
+            warnings.simplefilter("always")
             try:
                 if programs and ensemble.n_nodes > MOST_NODES:
                     raise ParameterSelectionError(
                         f"{ensemble.n_nodes:,} nodes are more than the {MOST_NODES:,} that are worth trying."
                     )
-                program = resolve_backend(name).compile(ensemble, quantizer, verbose=verbose)
+                programs[name] = resolve_backend(name).compile(ensemble, quantizer, verbose=verbose)
             except ParameterSelectionError as error:
                 left_out[name] = str(error)
-            else:
-                reason = _too_large(program) if programs else None
-                if reason is None:
-                    programs[name] = program
-                else:
-                    left_out[name] = reason
     if not programs:
         raise ParameterSelectionError(" ".join(f"{name}: {reason}" for name, reason in left_out.items()))
-    for warning in warned:
-        if MANY in programs or not issubclass(warning.category, MemoryBudgetWarning):
-            warnings.warn(warning.message, stacklevel=4)  # up to the call of an estimator's `compile`
+    for name in _to_leave_out(programs):
+        left_out[name] = _too_large(programs.pop(name))
+    for warning in (each for name in programs for each in warned[name]):
+        warnings.warn(warning.message, stacklevel=4)  # up to the call of an estimator's `compile`
     return AutoProgram(ensemble, programs, _choice(programs), left_out)
 
 
-def _too_large(program: Program) -> str | None:
-    """Why an engine is not worth its memory where there is another one, or None."""
-    needed, budget = program.describe()["peak_memory_bytes"], memory_budget(None)
-    if needed <= budget:
-        return None
+def _to_leave_out(programs: dict[str, Program]) -> list[str]:
+    """Engines that are not worth their memory where another one takes less: never all of them."""
+    needed = {name: program.required_memory_bytes() for name, program in programs.items()}
+    least = min(needed, key=lambda name: needed[name])
+    return [name for name, n_bytes in needed.items() if n_bytes > memory_budget(None) and name != least]
+
+
+def _too_large(program: Program) -> str:
     return (
-        f"A request would take {readable_bytes(needed)} of memory, more than the {readable_bytes(budget)} that "
-        "requests may take on the machine that compiled it."
+        f"A request would take {readable_bytes(program.required_memory_bytes())} of memory, more than the "
+        f"{readable_bytes(memory_budget(None))} that requests may take on the machine that compiled it."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...ensembles import TreeEnsemble
 from ...exceptions import ProtocolError
+from ...utils import warn_of_memory
 from .._program import ClientSpec, Program
 from .._security import security_bits
 from ..messages import program_digest
@@ -34,6 +35,8 @@ from .sizes import public_ciphertext_bytes, seeded_ciphertext_bytes, switching_k
 
 #: Diagonals of one matrix from which on it is asked whether two steps take less time.
 _MANY_DIAGONALS = 512
+#: What to do about a request that takes too much memory.
+WAY_OUT = "Train fewer or smaller trees (n_estimators, max_depth, max_leaf_nodes), or use a larger machine"
 _WINDOWS = (64, 128, 256, 512, 1024, 2048)
 
 
@@ -50,7 +53,9 @@ def compile_program(ensemble: TreeEnsemble, hidden_code_bits: int | None, client
             found += [program for degree in RING_DEGREES if (program := _fitted(settings, costs, degree, window))][:1]
     if not found:
         raise too_deep(costs.largest, len(costs.bits))
-    return min(found, key=lambda program: program.predicted_seconds(1)) if len(found) > 1 else found[0]
+    best = min(found, key=lambda program: program.predicted_seconds(1)) if len(found) > 1 else found[0]
+    warn_of_memory(best.required_memory_bytes(), "A request of one row", f"{WAY_OUT}.")
+    return best
 
 
 def _fitted(
@@ -265,6 +270,9 @@ class BFVProgram(Program):
 
     def predicted_seconds(self, n_rows: int) -> float:
         return predicted_seconds(self, n_rows)
+
+    def required_memory_bytes(self) -> int:
+        return peak_memory_bytes(self, kept_bytes=0)
 
     def describe(self) -> dict[str, Any]:
         p, layout = self.parameters, self.layout(1)

@@ -13,7 +13,9 @@ from fhe_estimators import FHEClassifier, FHEDecisionTreeClassifier, FHEGradient
 from fhe_estimators.backends import resolve_backend
 from fhe_estimators.backends.auto import compilation
 from fhe_estimators.backends.bfv import BFVBackend
+from fhe_estimators.backends.bfv.program import BFVProgram
 from fhe_estimators.backends.ckks import CKKSBackend
+from fhe_estimators.backends.ckks.program import CKKSProgram
 from fhe_estimators.exceptions import MemoryBudgetWarning, ParameterSelectionError, ProtocolError
 from tests.attacks.deployments import Target
 
@@ -102,14 +104,32 @@ def test_the_only_engine_that_can_hold_a_model_takes_all_rows(broken, left, monk
         Target("auto")
 
 
-def test_engines_that_do_not_fit_in_memory_are_left_out_without_a_warning(monkeypatch):
-    monkeypatch.setattr(compilation, "memory_budget", lambda budget: 10**6)
-    monkeypatch.setattr("fhe_estimators.utils._memory.memory_limit_bytes", lambda: 10**6)
+@pytest.mark.parametrize(("large", "left"), [(CKKSProgram, "bfv"), (BFVProgram, "ckks")])
+def test_an_engine_that_does_not_fit_in_memory_is_left_out_without_a_warning(large, left, monkeypatch):
+    monkeypatch.setattr(large, "required_memory_bytes", lambda self: 10**15)
     with warnings.catch_warnings():
         warnings.simplefilter("error", MemoryBudgetWarning)
-        facts = Target("auto").program.describe()
-    assert set(facts["engines"]) == {"bfv"}
-    assert "more than the 1 MB" in facts["engines_left_out"]["ckks"]
+        target = Target("auto")
+    facts = target.program.describe()
+    assert (
+        set(facts["engines"]) == {left} and "would take 1e+06 GB of memory" in facts["engines_left_out"][large.backend]
+    )
+    response = target.server.run(target.ask(3), target.keys)
+    np.testing.assert_array_equal(target.client.decrypt(response), target.expected(3))
+
+
+def test_compile_warns_if_a_row_does_not_fit_in_memory(monkeypatch):
+    """One engine is kept all the same: another machine may serve it."""
+    X, y = load_breast_cancer(return_X_y=True)
+    clf = FHEDecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y)
+    monkeypatch.setattr("fhe_estimators.utils._memory.memory_limit_bytes", lambda: 10**6)
+    for backend in ("auto", "bfv"):
+        with pytest.warns(
+            MemoryBudgetWarning, match=r"would take \d+ MB .* half of the 1 MB.* larger machine"
+        ) as found:
+            facts = clf.set_params(backend=backend).compile().program_.describe()
+        assert [one.filename for one in found] == [__file__] * len(found), "the warning points at the call"
+        assert backend == "bfv" or len(facts["engines"]) == len(facts["engines_left_out"]) == 1
 
 
 def test_rows_in_slots_are_not_tried_for_huge_forests(monkeypatch):

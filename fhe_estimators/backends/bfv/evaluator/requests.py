@@ -13,8 +13,7 @@ from ..._base import Evaluator
 from ...key_cache import KeyCache
 from ...messages import pack_message, read_n_rows, response_header, unpack_message
 from ...seal.file import SealFile
-from ..costs import peak_memory_bytes
-from ..program import BFVProgram
+from ..program import WAY_OUT, BFVProgram
 from ..sizes import CACHE_BYTES, plaintext_bytes
 from .batch import sum_blocks
 from .evaluation_keys import PublicKeys
@@ -81,8 +80,8 @@ class BFVEvaluator(Evaluator):
 
     def _make_room(self, request_bytes: int, n_processes: int) -> None:
         """Refuse what does not fit into the memory budget, and keep as many plaintexts as fit."""
-        needed = request_bytes + n_processes * peak_memory_bytes(self.program, kept_bytes=0)
-        way_out = "Train fewer or smaller trees (n_estimators, max_depth, max_leaf_nodes), or use a larger machine."
+        needed = request_bytes + n_processes * self.program.required_memory_bytes()
+        way_out = f"{WAY_OUT}."
         if n_processes > 1:
             way_out = f"Use a smaller n_jobs. {way_out}"
         check_memory(needed, self.memory_budget_bytes, "This request", way_out)
