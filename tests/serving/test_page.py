@@ -1,6 +1,7 @@
 """The page of a service for people, and which models it says belong together."""
 
 import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from fhe_estimators.serving import RemoteModel
 from fhe_estimators.serving.client.contributions import check_same_rows
 from fhe_estimators.serving.server.explanations import explains, trees_digest
 from fhe_estimators.serving.server.page import HEADERS, models_page
-from tests.serving.served import TOKENS, iris_model, served
+from tests.serving.served import ALICE, TOKENS, iris_model, served
 
 TAGS = "html|head|meta|title|style|body|main|h[123]|p|nav|ul|li|a|br|section|d[ltd]|bdi|code|pre|span"
 HOSTILE = '<script>alert("x")</script>'
@@ -99,6 +100,9 @@ def test_contributions_belong_to_the_model_whose_values_they_sum_to(forest):
     smaller = replace(model, value=(0.8 * model.value).astype(np.int64))  # trained again: equal comparisons
     assert trees_digest(smaller) == trees_digest(model) and not explains(reasons, smaller)
     assert not explains(reasons, replace(model, base_score=model.base_score + 0.5))
+    one_leaf = model.value.copy()  # the last of a tree: its first one still fits
+    one_leaf[model.tree_offsets[1] - 1] += 1000
+    assert not explains(reasons, replace(model, value=one_leaf))
     other = replace(model, threshold=model.threshold + 1)
     assert trees_digest(other) != trees_digest(model) and not explains(reasons, other)
 
@@ -127,3 +131,24 @@ def test_a_service_finds_contributions_by_itself(forest, tmp_path):
     assert 'what each feature contributes, by <a href="#model-why">why</a>' in page
     assert 'to the scores of <a href="#model-forest">forest</a>' in page
     assert "fhe-estimators connect" in page and "--model forest" in page
+
+
+def test_a_model_that_is_replaced_is_not_explained_by_what_explained_the_old_one(forest, tmp_path):
+    clf, contributions, _ = forest
+    for name, estimator in (("why", contributions), ("forest", clf)):
+        estimator.save_server(tmp_path / f"{name}.server.fhe")
+        estimator.save_client(tmp_path / f"{name}.client.fhe")
+    with served([tmp_path / f"{name}.server.fhe" for name in ("forest", "why")]) as (_, _, http):
+
+        def become(expected):
+            end = time.monotonic() + 60
+            while (found := http.get("/v1/models/forest", headers=ALICE).json()["contributions"]) != expected:
+                assert time.monotonic() < end, found
+                time.sleep(0.2)
+
+        become("why")
+        iris_model(tmp_path, name="forest")
+        become(None)
+        clf.save_client(tmp_path / "forest.client.fhe")
+        clf.save_server(tmp_path / "forest.server.fhe")
+        become("why")

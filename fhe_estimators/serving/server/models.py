@@ -137,7 +137,7 @@ class ModelSet:
                 self._changes.labels(model.name, "failed").inc()
                 _log.error("Model %s changed and could not be read; the one before stays: %s", model.name, error)
             except Refusal:
-                pass  # no process was free: tried again
+                model.mark = None  # no process was free: tried again
         finally:
             model.reloading = None
 
