@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,15 +54,19 @@ def import_model(model: Any, X: Any = None) -> TreeEnsemble:
     n_scores, n_columns = int(dump["num_tree_per_iteration"]), int(dump["max_feature_idx"]) + 1
     sets = SetFeatures(n_columns)
     trees = [_tree(info["tree_structure"], i % n_scores, sets) for i, info in enumerate(dump["tree_info"])]
+    link = _link(dump.get("objective") or "none", is_classifier(model))  # a function has no name
     if dump.get("average_output"):
         n_rounds = len(trees) // n_scores
-        trees = [SourceTree(**{**vars(tree), "value": tree.value / n_rounds}) for tree in trees]
+        if isinstance(link, (SigmoidLink, SoftmaxLink, OneVersusRestLink)):
+            link = replace(link, divisor=link.divisor * n_rounds)  # margins stay sums, as decision_function has them
+        else:
+            trees = [replace(tree, value=tree.value / n_rounds) for tree in trees]
     return assemble(
         trees,
         n_features=n_columns + len(sets.sets),
         n_scores=n_scores,
         base_score=np.zeros(n_scores),
-        link=_link(dump.get("objective") or "none", is_classifier(model)),  # a function has no name
+        link=link,
         input_dtype="float64",
         allow_nan=True,
         encoding=RowEncoding(

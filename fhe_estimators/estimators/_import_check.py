@@ -94,18 +94,28 @@ def _with_categories(samples: np.ndarray, encoding: RowEncoding, random: np.rand
 
 
 def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> None:
-    absent = absent_value(model)
-    scores = _scores_of_trees(ensemble, samples, absent)
-    ours = _columns(ensemble.link.apply(scores))
-    theirs = _predictions_of_model(model, rows_for(model, samples), ensemble)
+    scores, link = _scores_of_trees(ensemble, samples, absent_value(model)), ensemble.link
+    rows = rows_for(model, samples)
+    rounding = (_OF_FLOAT32 if ensemble.strict else _OF_FLOAT64) * np.abs(scores).max()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of feature names, which samples made from thresholds have not
+        ours, theirs = _columns(link.apply(scores)), _predictions_of_model(model, rows, ensemble)
+        _check_equal(model, ensemble, ours, theirs, _change_of_predictions(ensemble, scores, rounding), source)
+        if link.is_classifier and hasattr(model, "decision_function"):
+            ours, theirs = _columns(link.decision(scores)), _columns(model.decision_function(rows))
+            _check_equal(model, ensemble, ours, theirs, np.asarray(rounding), source)
+
+
+def _check_equal(
+    model: Any, ensemble: TreeEnsemble, ours: np.ndarray, theirs: np.ndarray, rounding: np.ndarray, source: str
+) -> None:
     if ours.shape != theirs.shape:
         raise UnsupportedModelError(
             f"{type(model).__name__} predicts arrays of shape {theirs.shape}, its trees of shape {ours.shape}: it "
             "computes something else than the sum of its trees."
         )
-    rounding = _OF_FLOAT32 if ensemble.strict else _OF_FLOAT64
-    limit = _OF_RANGE * np.ptp(theirs, axis=0) + rounding * np.abs(theirs).max(axis=0)
-    limit = limit + _change_of_predictions(ensemble, scores, rounding * np.abs(scores).max())
+    of_sums = _OF_FLOAT32 if ensemble.strict else _OF_FLOAT64
+    limit = _OF_RANGE * np.ptp(theirs, axis=0) + of_sums * np.abs(theirs).max(axis=0) + rounding
     wrong = np.flatnonzero((np.abs(ours - theirs) > limit).any(axis=1))
     if len(wrong):
         first = int(wrong[0])
@@ -127,15 +137,13 @@ def _change_of_predictions(ensemble: TreeEnsemble, scores: np.ndarray, rounding:
     return np.maximum(np.abs(above - there), np.abs(there - below))
 
 
-def _predictions_of_model(model: Any, samples: Any, ensemble: TreeEnsemble) -> np.ndarray:
+def _predictions_of_model(model: Any, rows: Any, ensemble: TreeEnsemble) -> np.ndarray:
     link = ensemble.link
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of feature names, which samples made from thresholds have not
-        if link.is_outlier_detector:
-            return _columns(model.decision_function(samples))
-        if not link.is_classifier:
-            return _columns(model.predict(samples))
-        probabilities = model.predict_proba(samples)
+    if link.is_outlier_detector:
+        return _columns(model.decision_function(rows))
+    if not link.is_classifier:
+        return _columns(model.predict(rows))
+    probabilities = model.predict_proba(rows)
     return np.hstack(probabilities) if isinstance(probabilities, list) else np.asarray(probabilities)
 
 
