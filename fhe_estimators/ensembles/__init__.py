@@ -8,6 +8,7 @@ from ._encoding import RowEncoding
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
 from ._importers import absent_value, ensemble_from_model, knows_categories, rows_for
+from ._margins import replaced_by_margins, with_margins
 from ._rows import checked_rows
 from .links import Link
 
@@ -29,7 +30,9 @@ __all__ = [
     "evaluate",
     "knows_categories",
     "naming_columns",
+    "replaced_by_margins",
     "rows_for",
     "scores_from_sums",
     "sum_leaves",
+    "with_margins",
 ]

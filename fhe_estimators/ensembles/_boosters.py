@@ -14,21 +14,34 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from ..exceptions import UnsupportedModelError
 
 
-def as_estimator(model: Any) -> Any:
+def as_estimator(model: Any, missing: float | None = None) -> Any:
     """A fitted model as an estimator.
 
     Parameters
     ----------
     model : estimator or Booster
         A fitted estimator, a booster of XGBoost or LightGBM, or CatBoost's ``CatBoost``.
+    missing : float, default=None
+        The value that stood for missing ones, besides NaN, in the ``DMatrix`` that an XGBoost booster was trained on:
+        the booster does not know it. None: NaN alone.
 
     Returns
     -------
     estimator : estimator
         An estimator as it is; a booster inside a classifier or regressor, as its objective says, which predicts what
         the booster's own ``predict`` does.
+
+    Raises
+    ------
+    ValueError
+        If ``missing`` is given for anything but a booster of XGBoost.
     """
     library = type(model).__module__.partition(".")[0]
+    if missing is not None and (type(model).__name__, library) != ("Booster", "xgboost"):
+        raise ValueError(
+            f"missing={missing!r} is for boosters of XGBoost, which do not know it; a {type(model).__name__} predicts "
+            "as it was trained: leave missing out."
+        )
     if type(model).__name__ == "CatBoost" and library == "catboost":
         return CatBoostModel(model)
     if type(model).__name__ != "Booster" or library not in ("xgboost", "lightgbm"):
@@ -38,7 +51,7 @@ def as_estimator(model: Any) -> Any:
         return LightGBMBoosterClassifier(model) if is_classifier else LightGBMBoosterRegressor(model)
     objective = json.loads(model.save_config())["learner"]["objective"]["name"]
     is_classifier = objective in ("binary:logistic", "multi:softprob", "multi:softmax")
-    return XGBoostBoosterClassifier(model) if is_classifier else XGBoostBoosterRegressor(model)
+    return (XGBoostBoosterClassifier if is_classifier else XGBoostBoosterRegressor)(model, missing)
 
 
 def lightgbm_dump(booster: Any) -> dict[str, Any]:
@@ -87,7 +100,9 @@ class BoosterEstimator(BaseEstimator):
         raise TypeError(f"A booster is not trained again: pass an unfitted {self._trainable} instead.")
 
     def __sklearn_clone__(self) -> BoosterEstimator:
-        return type(self)(self.booster)  # which cannot be trained, so an unfitted one would be of no use
+        return type(self)(
+            **self.get_params(deep=False)
+        )  # which cannot be trained, so an unfitted one would be of no use
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -159,8 +174,10 @@ class LightGBMBoosterRegressor(_LightGBMBooster, _BoosterRegressor):
 
 class _XGBoostBooster(BoosterEstimator):
     _trainable = "XGBClassifier or XGBRegressor"
-    #: A booster does not know which value its training data had for missing ones.
-    missing = np.nan
+
+    def __init__(self, booster: Any, missing: float | None = None):
+        super().__init__(booster)
+        self.missing = missing
 
     def get_booster(self) -> Any:
         """The booster, by the name that it has in XGBoost's own estimators."""
@@ -184,7 +201,8 @@ class _XGBoostBooster(BoosterEstimator):
 
     def _booster_predict(self, X: Any) -> np.ndarray:
         names = None if hasattr(X, "columns") else self.booster.feature_names
-        rows = import_module("xgboost").DMatrix(X, missing=self.missing, feature_names=names, enable_categorical=True)
+        missing = np.nan if self.missing is None else self.missing
+        rows = import_module("xgboost").DMatrix(X, missing=missing, feature_names=names, enable_categorical=True)
         if self._objective == "multi:softmax":  # predicts labels instead of probabilities
             return softmax(self.booster.predict(rows, output_margin=True, validate_features=False), axis=1)
         return np.asarray(self.booster.predict(rows, validate_features=False))

@@ -12,7 +12,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..backends import Client, Evaluator, Program
-from ..ensembles import Link, checked_rows, rows_for, scores_from_sums, sum_leaves
+from ..ensembles import (
+    Link,
+    checked_rows,
+    replaced_by_margins,
+    rows_for,
+    scores_from_sums,
+    sum_leaves,
+    with_margins,
+)
 from ..exceptions import DecryptionError, NotCompiledError
 from ..serving.archive import ClientModel, save_client_archive, save_server_archive
 from ..utils import check_fhe_mode, row_blocks
@@ -111,6 +119,7 @@ class BaseFHEEstimator(ForwardedAttributes, Training, BaseEstimator):
             base_score=ensemble.base_score,
             score_scale=ensemble.score_scale,
             row_checks=self._row_checks(),
+            replaced_by_margins=self._replaced_by_margins(),
             classes=getattr(self, "classes_", None),
         )
         save_client_archive(path, model)
@@ -142,14 +151,19 @@ class BaseFHEEstimator(ForwardedAttributes, Training, BaseEstimator):
         check_is_fitted(self, "quantized_ensemble_")
         return self.quantized_ensemble_.link
 
-    def _scores(self, X: Any, fhe: str) -> np.ndarray:
+    def _scores(self, X: Any, fhe: str, base_margin: Any = None) -> np.ndarray:
         """Real scores, shape (n_samples, n_scores), computed as ``fhe`` says."""
         check_is_fitted(self, "quantized_ensemble_")
         check_fhe_mode(fhe)
         if fhe == "disable":
-            return scores_from_sums(self.quantized_ensemble_, self._sums_in_the_clear(X))
-        self._require_program(f"fhe={fhe!r}")
-        return scores_from_sums(self.quantized_ensemble_, self.sum_leaves(self.quantize(X), fhe))
+            sums = self._sums_in_the_clear(X)
+        else:
+            self._require_program(f"fhe={fhe!r}")
+            sums = self.sum_leaves(self.quantize(X), fhe)
+        return with_margins(scores_from_sums(self.quantized_ensemble_, sums), base_margin, self._replaced_by_margins())
+
+    def _replaced_by_margins(self) -> np.ndarray | None:
+        return replaced_by_margins(self.estimator_, self.ensemble_)
 
     def _sums_in_the_clear(self, X: Any) -> np.ndarray:
         """Sums of integer leaves, a block of rows at a time: codes of all rows would take more memory than `X`."""

@@ -99,6 +99,9 @@ class FHEContributions(BaseFHEEstimator):
     def _make_estimator(self) -> Any:
         return self.estimator._make_estimator()
 
+    def _replaced_by_margins(self) -> None:
+        return None  # a margin is no feature's contribution
+
     def _source_tags(self) -> Any:
         return self.estimator._source_tags()
 

@@ -52,7 +52,9 @@ class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
         self.verbose = verbose
 
     @classmethod
-    def from_fitted(cls, fitted_model: Any, X: Any = None, **params: Any) -> _WrappingEstimator:
+    def from_fitted(
+        cls, fitted_model: Any, X: Any = None, *, missing: float | None = None, **params: Any
+    ) -> _WrappingEstimator:
         """Take over a model that is already trained.
 
         Parameters
@@ -64,6 +66,9 @@ class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Rows like those of the training set: gives feature names to a model that has none
             (a DataFrame) and is checked against the model. Of a pipeline, rows as it takes them.
+        missing : float, default=None
+            Of a booster of XGBoost, the value that stands for missing ones besides NaN, as its ``DMatrix(missing=...)``
+            had it in training: a booster does not know it, and without it such values are compared as numbers.
         **params
             Parameters of the constructor other than `estimator`.
 
@@ -71,9 +76,17 @@ class _WrappingEstimator(MetaEstimatorMixin, TakesOverModels):
         -------
         estimator : FHEClassifier or FHERegressor
             Fitted: ready to `compile`.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If the model cannot be represented exactly; the message names a way out.
+        ValueError
+            If it is no classifier or regressor, `X` does not have its columns, or ``missing`` is given for a model
+            that knows it.
         """
         model, preprocessing = final_model(fitted_model)
-        self = cls(as_estimator(model), **params)
+        self = cls(as_estimator(model, missing), **params)
         self._take_over(self.estimator, preprocessing, X)
         return self
 

@@ -61,7 +61,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         self.classes_ = np.unique(y) if y.ndim == 1 else [np.unique(column) for column in y.T]
         return self
 
-    def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
+    def predict(self, X: Any, fhe: str = "disable", *, base_margin: Any = None) -> np.ndarray:
         """Labels.
 
         Parameters
@@ -71,15 +71,18 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
             or encryption, evaluation on ciphertexts and decryption.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, added on the client: in place of the base score of XGBoost, as its own
+            ``base_margin`` is, and to the scores of other boosted trees (LightGBM's ``init_score``).
 
         Returns
         -------
         labels : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Ties are broken as the source library breaks them.
         """
-        return self._link.predict(self._scores(X, fhe), self.classes_)
+        return self._link.predict(self._scores(X, fhe, base_margin), self.classes_)
 
-    def predict_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
+    def predict_proba(self, X: Any, fhe: str = "disable", *, base_margin: Any = None) -> np.ndarray | list[np.ndarray]:
         """Class probabilities, in the order of `classes_`.
 
         Parameters
@@ -88,15 +91,19 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in `predict`.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             A list, one an output, for multi-output models.
         """
-        return cast(ClassificationLink, self._link).probabilities(self._scores(X, fhe))
+        return cast(ClassificationLink, self._link).probabilities(self._scores(X, fhe, base_margin))
 
-    def predict_log_proba(self, X: Any, fhe: str = "disable") -> np.ndarray | list[np.ndarray]:
+    def predict_log_proba(
+        self, X: Any, fhe: str = "disable", *, base_margin: Any = None
+    ) -> np.ndarray | list[np.ndarray]:
         """Logarithms of class probabilities, in the order of `classes_`.
 
         Parameters
@@ -105,18 +112,20 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in `predict`.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             An array of the shape of `predict_proba`; minus infinity where a probability is 0.
         """
-        probabilities = self.predict_proba(X, fhe=fhe)
+        probabilities = self.predict_proba(X, fhe=fhe, base_margin=base_margin)
         with np.errstate(divide="ignore"):
             return [np.log(p) for p in probabilities] if isinstance(probabilities, list) else np.log(probabilities)
 
     @available_if(_has_one_output)
-    def decision_function(self, X: Any, fhe: str = "disable") -> np.ndarray:
+    def decision_function(self, X: Any, fhe: str = "disable", *, base_margin: Any = None) -> np.ndarray:
         """Confidence scores; not available for multi-output models.
 
         Parameters
@@ -125,6 +134,8 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
             Rows, with the columns that `fit` saw.
         fhe : {"disable", "simulate", "execute"}, default="disable"
             How rows are scored, as in `predict`.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in `predict`.
 
         Returns
         -------
@@ -132,7 +143,7 @@ class FHEClassifierMixin(ClassifierMixin, ContributionsMixin):
             Margins of boosted trees. For averaging models the difference of the two class
             probabilities, or the probabilities of more than two classes.
         """
-        return self._link.decision(self._scores(X, fhe))
+        return self._link.decision(self._scores(X, fhe, base_margin))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
         """Accuracy of `predict`.
@@ -219,7 +230,7 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
         self._fit(X, y, sample_weight, fit_params)
         return self
 
-    def predict(self, X: Any, fhe: str = "disable") -> np.ndarray:
+    def predict(self, X: Any, fhe: str = "disable", *, base_margin: Any = None) -> np.ndarray:
         """Predicted values.
 
         Parameters
@@ -229,13 +240,16 @@ class FHERegressorMixin(RegressorMixin, ContributionsMixin):
         fhe : {"disable", "simulate", "execute"}, default="disable"
             The quantized model in the clear; the engine's arithmetic and noise without encryption;
             or encryption, evaluation on ciphertexts and decryption.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, added on the client: in place of the base score of XGBoost, as its own
+            ``base_margin`` is, and to the scores of other boosted trees (LightGBM's ``init_score``).
 
         Returns
         -------
         values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions within the rounding of the leaf values of what the float model predicts.
         """
-        return self._link.predict(self._scores(X, fhe))
+        return self._link.predict(self._scores(X, fhe, base_margin))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, fhe: str = "disable") -> float:
         """Coefficient of determination of `predict`.

@@ -41,6 +41,9 @@ class ClientModel:
         ``dtype`` and ``ensure_all_finite`` of `sklearn.utils.check_array`.
     classes : ndarray, list of ndarray or None
         Labels of a classifier, a list of them for several outputs; None for other models.
+    replaced_by_margins : ndarray of shape (n_scores,) or None
+        The part of scores in whose place a row's margin comes; None for models that take none, and of archives that
+        earlier versions wrote.
     """
 
     spec: ClientSpec
@@ -50,6 +53,7 @@ class ClientModel:
     score_scale: np.ndarray
     row_checks: dict[str, Any]
     classes: np.ndarray | list[np.ndarray] | None = None
+    replaced_by_margins: np.ndarray | None = None
 
 
 def save_server_archive(path: str | os.PathLike, program: Program) -> None:
@@ -109,6 +113,8 @@ def save_client_archive(path: str | os.PathLike, model: ClientModel) -> None:
         **{f"spec.{name}": array for name, array in model.spec.arrays.items()},
         **{f"quantizer.{name}": array for name, array in model.quantizer.to_arrays().items()},
     }
+    if model.replaced_by_margins is not None:
+        arrays["replaced_by_margins"] = model.replaced_by_margins
     write_archive(path, "client", settings, arrays)
 
 
@@ -134,6 +140,7 @@ def load_client_archive(path: str | os.PathLike) -> ClientModel:
             arrays["score_scale"],
             settings["row_checks"],
             _classes_from_json(settings["classes"]),
+            arrays.get("replaced_by_margins"),
         )
 
     return _restored(path, restore)

@@ -32,11 +32,14 @@ class Link(ABC):
         Whether scores become probabilities of classes.
     is_outlier_detector : bool
         Whether predictions are +1 for inliers and -1 for outliers.
+    takes_margins : bool
+        Whether scores are margins, to which a margin of each row may be added, as those of boosted trees are.
     """
 
     name: ClassVar[str]
     is_classifier: ClassVar[bool] = False
     is_outlier_detector: ClassVar[bool] = False
+    takes_margins: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, scores: np.ndarray) -> np.ndarray:

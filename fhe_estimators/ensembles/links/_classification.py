@@ -155,6 +155,7 @@ class OneVersusRestLink(_ScorePerClassLink):
 class _AveragingLink(ClassificationLink):
     """Scores are sums of class probabilities over the trees of a forest."""
 
+    takes_margins: ClassVar[bool] = False
     n_trees: int
     class_counts: tuple[int, ...]
 

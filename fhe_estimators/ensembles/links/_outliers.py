@@ -24,6 +24,7 @@ class IsolationLink(Link):
 
     name: ClassVar[str] = "isolation"
     is_outlier_detector: ClassVar[bool] = True
+    takes_margins: ClassVar[bool] = False
     divisor: float = 1.0
     offset: float = 0.0
 

@@ -63,6 +63,7 @@ class AverageLink(_RegressionLink):
     """
 
     name: ClassVar[str] = "average"
+    takes_margins: ClassVar[bool] = False
     n_trees: int = 1
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from ...backends import resolve_backend
-from ...ensembles import checked_rows
+from ...ensembles import checked_rows, with_margins
 from ...ensembles.links import ClassificationLink
 from ..archive import ClientModel, load_client_archive
 from .key_file import read_key_file, write_key_file
@@ -242,7 +242,7 @@ class FHEClient:
             )
         return {"backend": backend}
 
-    def decrypt_predict(self, response: bytes, request: bytes | None = None) -> np.ndarray:
+    def decrypt_predict(self, response: bytes, request: bytes | None = None, *, base_margin: Any = None) -> np.ndarray:
         """What the estimator's ``predict`` returns.
 
         Parameters
@@ -251,6 +251,8 @@ class FHEClient:
             The response that the server returned.
         request : bytes, default=None
             The request it answers, from `encrypt` of a client with the same keys. None: the last one of this client.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in the estimator's ``predict``; the server never sees it.
 
         Returns
         -------
@@ -268,9 +270,11 @@ class FHEClient:
         ProtocolError
             If the response is malformed, truncated or altered.
         """
-        return self._model.link.predict(self._scores(response, request), self.classes_)
+        return self._model.link.predict(self._scores(response, request, base_margin), self.classes_)
 
-    def decrypt_proba(self, response: bytes, request: bytes | None = None) -> np.ndarray | list[np.ndarray]:
+    def decrypt_proba(
+        self, response: bytes, request: bytes | None = None, *, base_margin: Any = None
+    ) -> np.ndarray | list[np.ndarray]:
         """What a classifier's ``predict_proba`` returns.
 
         Parameters
@@ -279,6 +283,8 @@ class FHEClient:
             The response that the server returned.
         request : bytes, default=None
             The request that the response answers, as for `decrypt_predict`.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as for `decrypt_predict`.
 
         Returns
         -------
@@ -288,9 +294,9 @@ class FHEClient:
         link = self._model.link
         if not isinstance(link, ClassificationLink):
             raise AttributeError("decrypt_proba is for classifiers: use decrypt_predict or decrypt_scores.")
-        return link.probabilities(self._scores(response, request))
+        return link.probabilities(self._scores(response, request, base_margin))
 
-    def decrypt_scores(self, response: bytes, request: bytes | None = None) -> np.ndarray:
+    def decrypt_scores(self, response: bytes, request: bytes | None = None, *, base_margin: Any = None) -> np.ndarray:
         """What ``decision_function`` returns; of a regressor, its scores before the link function.
 
         Parameters
@@ -299,16 +305,24 @@ class FHEClient:
             The response that the server returned.
         request : bytes, default=None
             The request that the response answers, as for `decrypt_predict`.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as for `decrypt_predict`.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Margins, probabilities or values, as the model has them.
         """
-        return self._model.link.decision(self._scores(response, request))
+        return self._model.link.decision(self._scores(response, request, base_margin))
 
-    def _scores(self, response: bytes, request: bytes | None) -> np.ndarray:
-        return self._model.base_score + self._client.decrypt(response, request) / self._model.score_scale
+    def _scores(self, response: bytes, request: bytes | None, base_margin: Any = None) -> np.ndarray:
+        model = self._model
+        if base_margin is not None and model.link.takes_margins and model.replaced_by_margins is None:
+            raise ValueError(
+                "This model's archive was written by a version that knew no base_margin: save the client archive again."
+            )
+        scores = model.base_score + self._client.decrypt(response, request) / model.score_scale
+        return with_margins(scores, base_margin, model.replaced_by_margins)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("An FHEClient holds a secret key and cannot be pickled: use save_keys and load_keys.")
