@@ -80,6 +80,25 @@ def check_frame(model: Any, X: Any, fit_params: dict[str, Any], *, trains_on_bin
             as_numbers(X.iloc[:, j], name)
 
 
+def refuse_categories(model: Any, X: Any) -> None:
+    """Refuse categories where a model splits on them in a way that cannot be imported.
+
+    Parameters
+    ----------
+    model : estimator
+        Not fitted.
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        Rows of the training set.
+    """
+    names = [X.columns[j] for j in category_columns(X)]
+    if names and type(model).__module__.partition(".")[0] == "catboost":
+        raise ValueError(
+            f"Columns {names} have dtype 'category', of which CatBoost makes statistics that cannot be imported: use "
+            "another library (library='lightgbm', 'xgboost' or 'sklearn'), or encode them in a pipeline (OneHotEncoder "
+            "or TargetEncoder)."
+        )
+
+
 def warn_of_categories(model: Any, X: Any, *, stacklevel: int) -> None:
     """Say that a model takes categories that are numbers as these numbers.
 

@@ -15,7 +15,13 @@ from ..exceptions import ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..utils import get_tags, validate_data, without_sparse_columns
 from ._fit_params import training_arguments
-from ._frames import check_frame, explaining_categories, trains_on_frame, warn_of_categories
+from ._frames import (
+    check_frame,
+    explaining_categories,
+    refuse_categories,
+    trains_on_frame,
+    warn_of_categories,
+)
 from ._import_check import check_import
 
 
@@ -66,6 +72,7 @@ class Training:
             check_consistent_length(X, y)
         else:
             table = X
+            refuse_categories(model, table)
             with naming_columns(table):
                 X, y = validate_data(self, table, y, **self._training_checks(), **of_targets)
             warn_of_categories(model, table, stacklevel=4)

@@ -231,6 +231,13 @@ class TestOurFit:
         around = clone(FHEClassifier(classifier(), backend="clear")).set_params(estimator__depth=2).fit(X, y)
         assert around.ensemble_.depth == around.get_params()["estimator__depth"] == 2
 
+    def test_categories_are_refused(self):
+        X, y = with_text()
+        ours = FHEGradientBoostingClassifier(library="catboost")
+        for places in (X["place"], X["place"] == "Peru"):
+            with pytest.raises(ValueError, match=r"\['place'\].*CatBoost.*library='lightgbm'"):
+                ours.fit(X.assign(place=places.astype("category")), y)
+
     def test_parameters_that_catboost_copies(self):
         X, y = CANCER
         plain, weighted = (
