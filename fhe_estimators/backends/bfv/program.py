@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from .circuit.boxes import LeafCosts, leaf_costs
 from .circuit.digits import digit_bits_for, leaf_digits, leaf_values, trees_of_a_score
 from .circuit.layout import Layout, layout_for
 from .circuit.noise import NoiseSteps
-from .circuit.routing import RoutedInput, Routes, route
+from .circuit.routing import RoutedInput, Routes, layout_of_windows, route
 from .circuit.steps import baby_steps_for, baby_steps_of_windows, circuit_steps, routed_steps
 from .circuit.zero_test import ZeroTest
 from .costs import peak_memory_bytes, predicted_first_seconds, predicted_seconds
@@ -35,6 +37,8 @@ from .sizes import public_ciphertext_bytes, seeded_ciphertext_bytes, switching_k
 
 #: Diagonals of one matrix from which on it is asked whether two steps take less time.
 _MANY_DIAGONALS = 512
+#: Times the least seconds of a window at which larger ones are not tried.
+_WORSE = 1.5
 #: What to do about a request that takes too much memory.
 WAY_OUT = "Train fewer or smaller trees (n_estimators, max_depth, max_leaf_nodes), or use a larger machine"
 _WINDOWS = (64, 128, 256, 512, 1024, 2048)
@@ -47,10 +51,9 @@ def compile_program(ensemble: TreeEnsemble, hidden_code_bits: int | None, client
     """
     settings = (ensemble, hidden_code_bits, client_learns)
     costs = leaf_costs(ensemble, hidden_code_bits).dependent()
-    found = [program for degree in RING_DEGREES if (program := _fitted(settings, costs, degree, None))][:1]
+    found = list(_in_smallest_ring(settings, costs, None))
     if not found or found[0].n_blocks * found[0].layout(1).n_diagonals >= _MANY_DIAGONALS:
-        for window in _WINDOWS:
-            found += [program for degree in RING_DEGREES if (program := _fitted(settings, costs, degree, window))][:1]
+        found += _routed(settings, costs)
     if not found:
         raise too_deep(costs.largest, len(costs.bits))
     best = min(found, key=lambda program: program.predicted_seconds(1)) if len(found) > 1 else found[0]
@@ -58,10 +61,34 @@ def compile_program(ensemble: TreeEnsemble, hidden_code_bits: int | None, client
     return best
 
 
+def _routed(settings: tuple[TreeEnsemble, int | None, str], costs: LeafCosts) -> list[BFVProgram]:
+    """Programs that route bits, by windows that grow for as long as the time does not."""
+    found: list[BFVProgram] = []
+    for window in _WINDOWS:
+        for program in _in_smallest_ring(settings, costs, window):
+            found.append(program)
+            if program.predicted_seconds(1) > _WORSE * min(one.predicted_seconds(1) for one in found):
+                return found
+    return found
+
+
+def _in_smallest_ring(
+    settings: tuple[TreeEnsemble, int | None, str], costs: LeafCosts, window: int | None
+) -> Iterator[BFVProgram]:
+    """The program in the smallest ring that will do, if any."""
+    programs = (_fitted(settings, costs, degree, window) for degree in RING_DEGREES)
+    return islice((program for program in programs if program is not None), 1)
+
+
 def _fitted(
     settings: tuple[TreeEnsemble, int | None, str], costs: LeafCosts, degree: int, window: int | None
 ) -> BFVProgram | None:
     """The program in one ring, with the fewest and smallest primes, or None if none will do."""
+    if window is not None:  # what can be known before bits are routed, which takes longer
+        source, layout = RoutedInput(degree, len(costs.bits)), layout_of_windows(degree, window)
+        zero_test, n_blocks = ZeroTest(costs.largest, PLAIN_MODULUS), -(-len(costs.node) // degree)
+        if fit_ring(degree, routed_steps(layout, n_blocks, source, zero_test)) is None:
+            return None
     planned = _planned(settings[0], costs, degree, window)
     parameters = None if planned is None else fit_ring(degree, planned[1])
     if planned is None or parameters is None:
@@ -82,7 +109,7 @@ def _planned(
         return None, circuit_steps(layout_for(degree, len(costs.bits), len(costs.node), 1), costs, zero_test)
     source = RoutedInput(degree, len(costs.bits))
     routes = route(ensemble, costs, source, window) if len(costs.bits) else None
-    return None if routes is None else (routes, routed_steps(routes, source, zero_test))
+    return None if routes is None else (routes, routed_steps(routes.layout, routes.n_blocks, source, zero_test))
 
 
 class BFVProgram(Program):
@@ -196,7 +223,7 @@ class BFVProgram(Program):
     def noise_budget_bits(self) -> float:
         """Bits of the noise budget of a result, predicted: decryption is exact while there are any."""
         if self.routes is not None:
-            steps = routed_steps(self.routes, self.source, self.zero_test)
+            steps = routed_steps(self.routes.layout, self.routes.n_blocks, self.source, self.zero_test)
         else:
             steps = circuit_steps(self.layout(1), self.costs, self.zero_test)
         return result_budget_bits(self.parameters, steps)

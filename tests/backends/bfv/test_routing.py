@@ -89,6 +89,28 @@ def test_compiling_routes_the_bits_of_large_ensembles(monkeypatch):
     assert program.window == 512 and program.describe()["window"] == 512
 
 
+def test_compiling_routes_in_no_ring_that_is_too_small_or_larger_than_needed(monkeypatch):
+    """And stops where larger windows take longer."""
+    asked = []
+
+    def recorded(ensemble, costs, source, window):
+        asked.append((window, source.degree))
+        return route(ensemble, costs, source, window)
+
+    monkeypatch.setattr(program_module, "route", recorded)
+    monkeypatch.setattr(program_module, "_MANY_DIAGONALS", 1)
+    ensemble, _, _ = quantized(0, hidden=False, depth=6, n_trees=40, leaf_probability=0, n_thresholds=100)
+    found = {}
+    for worse in (1e9, 1.0):
+        monkeypatch.setattr(program_module, "_WORSE", worse)
+        asked.clear()
+        found[worse] = program_module.compile_program(ensemble, None, "")
+        windows = [window for window, _ in asked]
+        assert windows == sorted(set(windows)), "one ring a window"
+    assert set(windows) < set(program_module._WINDOWS)
+    assert found[1.0].metadata() == found[1e9].metadata()
+
+
 def test_a_large_program_routes_its_bits_and_is_exact(target):
     described = target.program.describe()
     assert described["window"] is not None

@@ -75,6 +75,11 @@ def layout_of_windows(degree: int, window: int) -> Layout:
     return Layout(degree, window, window, 1, degree // window, 1)
 
 
+def n_routing_rotations(layout: Layout) -> int:
+    """Rotations of a ciphertext of the request that bring its bits to windows."""
+    return len(_SHIFTS) * layout.lanes_per_half
+
+
 @dataclass(frozen=True)
 class Routes:
     """An ensemble's leaves in lanes, and the ways of the bits there.
@@ -112,7 +117,7 @@ class Routes:
     @property
     def n_rotations(self) -> int:
         """Rotations of each ciphertext of the request."""
-        return len(_SHIFTS) * self.layout.lanes_per_half
+        return n_routing_rotations(self.layout)
 
     def galois_elements(self, baby_steps: int) -> list[int]:
         """Automorphisms of the evaluation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .boxes import LeafCosts
 from .layout import Layout
 from .noise import NoiseSteps
-from .routing import RoutedInput, Routes
+from .routing import RoutedInput, n_routing_rotations
 from .zero_test import ZeroTest
 
 #: Rotated copies of the bits that are kept in memory.
@@ -26,19 +26,19 @@ def baby_steps_of_windows(window: int) -> int:
     return 1 << (window.bit_length() // 2)
 
 
-def routed_steps(routes: Routes, source: RoutedInput, zero_test: ZeroTest) -> NoiseSteps:
+def routed_steps(layout: Layout, n_blocks: int, source: RoutedInput, zero_test: ZeroTest) -> NoiseSteps:
     """What the evaluation of a sample does to the noise if its bits are routed to lanes.
 
     The rotations of the routed bits add to a noise that is larger by far.
     """
     return NoiseSteps(
-        n_rotations=routes.layout.lanes_per_half,
-        n_plain_products=routes.layout.n_in,
+        n_rotations=layout.lanes_per_half,
+        n_plain_products=layout.n_in,
         n_stretch_folds=0,
         depth=zero_test.depth,
-        n_blocks=routes.n_blocks,
-        n_routes=routes.n_rotations * source.n_inputs,
-        n_result_folds=len(routes.layout.result_folds),
+        n_blocks=n_blocks,
+        n_routes=n_routing_rotations(layout) * source.n_inputs,
+        n_result_folds=len(layout.result_folds),
     )
 
 
