@@ -37,50 +37,56 @@ class AsyncRemoteModel:
     def __init__(self, url: str, **parameters: Any):
         self.model = RemoteModel(url, **parameters)
 
-    async def predict(self, X: Any) -> np.ndarray:
+    async def predict(self, X: Any, *, base_margin: Any = None) -> np.ndarray:
         """As `RemoteModel.predict`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row.
 
         Returns
         -------
         predictions : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels or values.
         """
-        return await asyncio.to_thread(self.model.predict, X)
+        return await asyncio.to_thread(lambda: self.model.predict(X, base_margin=base_margin))
 
-    async def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
+    async def predict_proba(self, X: Any, *, base_margin: Any = None) -> np.ndarray | list[np.ndarray]:
         """As `RemoteModel.predict_proba`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             Of the classes.
         """
-        return await asyncio.to_thread(lambda: self.model.predict_proba(X))
+        return await asyncio.to_thread(lambda: self.model.predict_proba(X, base_margin=base_margin))
 
-    async def decision_function(self, X: Any) -> np.ndarray:
+    async def decision_function(self, X: Any, *, base_margin: Any = None) -> np.ndarray:
         """As `RemoteModel.decision_function`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Margins, or scores of outliers.
         """
-        return await asyncio.to_thread(lambda: self.model.decision_function(X))
+        return await asyncio.to_thread(lambda: self.model.decision_function(X, base_margin=base_margin))
 
     async def classes(self) -> Any:
         """``classes_`` of `RemoteModel`.

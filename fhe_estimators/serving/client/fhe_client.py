@@ -317,12 +317,33 @@ class FHEClient:
 
     def _scores(self, response: bytes, request: bytes | None, base_margin: Any = None) -> np.ndarray:
         model = self._model
+        scores = model.base_score + self._client.decrypt(response, request) / model.score_scale
+        return self._with_margins(scores, base_margin)
+
+    def _with_margins(self, scores: np.ndarray, base_margin: Any) -> np.ndarray:
+        model = self._model
         if base_margin is not None and model.link.takes_margins and model.replaced_by_margins is None:
             raise ValueError(
                 "This model's archive was written by a version that knew no base_margin: save the client archive again."
             )
-        scores = model.base_score + self._client.decrypt(response, request) / model.score_scale
         return with_margins(scores, base_margin, model.replaced_by_margins)
+
+    def check_margins(self, base_margin: Any, n_rows: int) -> None:
+        """Refuse margins that do not fit, before anything is encrypted.
+
+        Parameters
+        ----------
+        base_margin : array-like of shape (n_rows,) or (n_rows, n_scores), or None
+            As for `decrypt_predict`.
+        n_rows : int
+            Number of rows.
+
+        Raises
+        ------
+        ValueError
+            If the model takes no margins, or not these.
+        """
+        self._with_margins(np.zeros((n_rows, len(self._model.base_score))), base_margin)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("An FHEClient holds a secret key and cannot be pickled: use save_keys and load_keys.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ _CONNECTING = (
     "verify",
     "allow_insecure_token",
 )
-_Decrypt = Callable[[FHEClient, bytes, bytes], Any]
+_Decrypt = Callable[..., Any]  # of a client, a response and its request; margins of rows by name
 
 
 def _is_classifier(model: RemoteModel) -> bool:
@@ -158,52 +159,58 @@ class RemoteModel(ContributionsOfService, BaseEstimator):
         self._session().reader.quantize(X)
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, *, base_margin: Any = None) -> np.ndarray:
         """What the estimator's ``predict`` returns.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in the estimator's ``predict``; it stays with this client.
 
         Returns
         -------
         predictions : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels, values, or +1 and -1 of an outlier detector.
         """
-        return self._scored(X, FHEClient.decrypt_predict)
+        return self._scored(X, FHEClient.decrypt_predict, base_margin)
 
     @available_if(_is_classifier)
-    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
+    def predict_proba(self, X: Any, *, base_margin: Any = None) -> np.ndarray | list[np.ndarray]:
         """What a classifier's ``predict_proba`` returns.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in the estimator's ``predict``; it stays with this client.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), or a list of them
             A list, one an output, for multi-output models.
         """
-        return self._scored(X, FHEClient.decrypt_proba)
+        return self._scored(X, FHEClient.decrypt_proba, base_margin)
 
     @available_if(_has_decision)
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any, *, base_margin: Any = None) -> np.ndarray:
         """What ``decision_function`` of the estimator returns.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        base_margin : array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            A margin for each row, as in the estimator's ``predict``; it stays with this client.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Margins, or scores of outliers.
         """
-        return self._scored(X, FHEClient.decrypt_scores)
+        return self._scored(X, FHEClient.decrypt_scores, base_margin)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, R2 of a regressor.
@@ -280,18 +287,26 @@ class RemoteModel(ContributionsOfService, BaseEstimator):
             raise AttributeError("The model was trained on columns without names.")
         return names
 
-    def _scored(self, X: Any, decrypt: _Decrypt) -> Any:
+    def _scored(self, X: Any, decrypt: _Decrypt, base_margin: Any = None) -> Any:
         if self.n_concurrent < 1 or (self.rows_per_request is not None and self.rows_per_request < 1):
             raise ValueError("n_concurrent and rows_per_request must be positive.")
         session = self._session()
         codes = session.reader.quantize(X)  # all rows are checked before the first is sent
+        session.reader.check_margins(base_margin, len(codes))
         size = request_rows(session.card, self.rows_per_request)
-        parts = [codes[start : start + size] for start in range(0, max(1, len(codes)), size)]
+        starts = range(0, max(1, len(codes)), size)
+        parts = [codes[start : start + size] for start in starts]
+        decrypts: list[_Decrypt] = [decrypt] * len(parts)
+        if base_margin is not None:
+            margins = np.asarray(base_margin)
+            decrypts = [partial(decrypt, base_margin=margins[start : start + size]) for start in starts]
         with (
             ThreadPoolExecutor(min(self.n_concurrent, len(parts))) as threads,
             progress_bar((), description="score rows", verbose=self.verbose, total=len(codes)) as bar,
         ):
-            futures = [threads.submit(session.ask, part, decrypt) for part in parts]
+            futures = [
+                threads.submit(session.ask, part, of_part) for part, of_part in zip(parts, decrypts, strict=True)
+            ]
             try:
                 found = []
                 for future, part in zip(futures, parts, strict=True):
