@@ -138,6 +138,14 @@ def test_what_predicts_raw_scores(tmp_path):
         FHERegressor.from_fitted(catboost.CatBoost())
 
 
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Depthwise"])
+def test_scale_and_bias(policy):
+    X, y = DIABETES
+    model = regressor(grow_policy=policy).fit(X, y)
+    model.set_scale_and_bias(0.25, -3.0)
+    np.testing.assert_allclose(evaluate(ensemble_from_model(model), X)[:, 0], model.predict(X), rtol=1e-13)
+
+
 class Logistic:
     """A loss function of one's own."""
 
