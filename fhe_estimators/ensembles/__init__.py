@@ -7,7 +7,7 @@ from ._contributions import contribution_ensemble
 from ._encoding import RowEncoding
 from ._ensemble import LEAF, MISSING, TreeEnsemble
 from ._evaluate import decision_leaves, evaluate, scores_from_sums, sum_leaves
-from ._importers import absent_value, ensemble_from_model, knows_categories, rows_for
+from ._importers import absent_value, ensemble_from_model, knows_categories, numbers_as_read, rows_for
 from ._margins import replaced_by_margins, with_margins
 from ._rows import checked_rows
 from .links import Link
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "knows_categories",
     "naming_columns",
+    "numbers_as_read",
     "replaced_by_margins",
     "rows_for",
     "scores_from_sums",

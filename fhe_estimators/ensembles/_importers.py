@@ -72,6 +72,34 @@ def rows_for(model: Any, rows: Any) -> Any:
     )
 
 
+def numbers_as_read(model: Any, rows: Any, numbers: Any) -> Any:
+    """Numbers of rows to train on, as a model's library reads them.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted or not.
+    rows : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        As they were given.
+    numbers : ndarray or sparse matrix of shape (n_samples, n_features)
+        What validation made of them.
+
+    Returns
+    -------
+    numbers : ndarray or sparse matrix of shape (n_samples, n_features)
+        Rounded to float32 where LightGBM rounds them: in arrays and lists of integers.
+    """
+    from_lightgbm = any(cls.__module__.partition(".")[0] == "lightgbm" for cls in type(model).__mro__)
+    if (
+        not from_lightgbm
+        or hasattr(rows, "columns")
+        or sparse.issparse(rows)
+        or np.asarray(rows).dtype.kind not in "iu"
+    ):
+        return numbers
+    return numbers.astype(np.float32).astype(np.float64)
+
+
 def knows_categories(model: Any) -> bool:
     """Whether a model splits columns of categories by sets of them.
 

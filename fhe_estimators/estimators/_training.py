@@ -10,7 +10,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from ..backends import Backend, resolve_backend
-from ..ensembles import TreeEnsemble, absent_value, ensemble_from_model, naming_columns, rows_for
+from ..ensembles import TreeEnsemble, absent_value, ensemble_from_model, naming_columns, numbers_as_read, rows_for
 from ..exceptions import ParameterSelectionError
 from ..quantizers import FeatureQuantizer, relative_score_error, resolve_quantizer
 from ..utils import get_tags, validate_data, without_sparse_columns
@@ -75,6 +75,7 @@ class Training:
             refuse_categories(model, table)
             with naming_columns(table):
                 X, y = validate_data(self, table, y, **self._training_checks(), **of_targets)
+            X = numbers_as_read(model, table, X)
             warn_of_categories(model, table, stacklevel=4)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -99,7 +100,8 @@ class Training:
             if on_frame:
                 return validate_data(self, rows, reset=False, skip_check_array=True)
             with naming_columns(rows):
-                return features_of(validate_data(self, rows, reset=False, **self._training_checks()))
+                numbers = validate_data(self, rows, reset=False, **self._training_checks())
+            return features_of(numbers_as_read(model, rows, numbers))
 
         targets = self._encode_targets(model, y)
         others = training_arguments(fit_params or {}, rows_of, lambda labels: self._encode_more(model, y, labels))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMRegressor
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -154,3 +155,16 @@ def test_contributions_have_no_reading_of_their_own():
     reg = FHERegressor(MODELS["forest"], backend="clear").fit(pd.DataFrame(X, columns=list("abcd")), Y)
     with pytest.raises(ValueError, match="FHERegressor is expecting 4 features"):
         FHEContributions(reg).fit().predict(X[:, :3])
+
+
+@pytest.mark.parametrize("container", [np.asarray, np.ndarray.tolist, pd.DataFrame])
+@pytest.mark.parametrize("name", ["lightgbm", "hist"])
+def test_wide_integers_are_trained_on_as_the_library_reads_them(name, container):
+    """LightGBM rounds arrays of integers to float32, and does not round those of a DataFrame."""
+    seconds = (1.7e9 + 1e4 * X).astype(np.int64)
+    rows = container(seconds)
+    model = clone(MODELS[name]).fit(seconds if isinstance(rows, list) else rows, Y)
+    reg = FHERegressor(MODELS[name], backend="clear").fit(rows, Y)
+    np.testing.assert_allclose(
+        reg.predict(rows), model.predict(seconds if isinstance(rows, list) else rows), atol=1e-4 * np.ptp(Y)
+    )
