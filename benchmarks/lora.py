@@ -23,6 +23,7 @@ from ._report import aligned, describe_machine, describe_products, machine, mark
 from ._worker_apart import smollm2_apart
 
 WORKER_APART = "execute, worker in another process"
+WORKER_APART_TIGHT = "the same, memory_budget_bytes=2**28"
 _NAMES = {"float32": "PEFT in float32"}
 PHASES = ("client_crypto", "client_model", "worker", "transfer")
 
@@ -38,8 +39,9 @@ def _texts() -> list[str]:
 def step(mode: str, verify: bool, steps: int) -> dict[str, Any]:
     """Medians of training steps of SmolLM2, 8 x 128 tokens; the first, which fetches hints, apart."""
     texts = [text for text in _texts() if len(text) > 700][:400]
-    settings = {"batch_size": 8, "max_length": 128, "max_steps": steps, "verify": verify}
-    if mode == WORKER_APART:
+    settings: dict[str, Any] = {"batch_size": 8, "max_length": 128, "max_steps": steps, "verify": verify}
+    if mode in (WORKER_APART, WORKER_APART_TIGHT):
+        settings["memory_budget_bytes"] = 1 << 28 if mode == WORKER_APART_TIGHT else None
         with smollm2_apart() as (client_part, worker):
             tuner = HELoRAFineTuner(client_part, workers=[worker], **settings).fit(texts)
     else:
@@ -54,7 +56,7 @@ def step(mode: str, verify: bool, steps: int) -> dict[str, Any]:
 
 def step_table(steps: int) -> tuple[list[str], list[list[str]], list[dict[str, Any]]]:
     runs = [(mode, True) for mode in ("float32", "disable", "simulate")]
-    runs += [("execute", False), ("execute", True), (WORKER_APART, True)]
+    runs += [("execute", False), ("execute", True), (WORKER_APART, True), (WORKER_APART_TIGHT, True)]
     results = [{**isolated(step, mode, verify, steps), "verify": verify} for mode, verify in runs]
     rows = [
         [

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from ..backends.lwe.parameters import LWEParameters
-from ..backends.messages import pack_message, unpack_message
-from ..exceptions import ProtocolError
+from ..backends.messages import pack_message
 
-#: 2: responses of 16 bits. Workers of version 1 are asked for all 24.
-PROTOCOL_VERSION = 2
-SUPPORTED_VERSIONS = (1, PROTOCOL_VERSION)
+#: 2: responses of 16 bits; workers of version 1 are asked for all 24. 3: `tensor_messages`; the earlier are understood.
+PROTOCOL_VERSION = 3
+SUPPORTED_VERSIONS = (1, 2, PROTOCOL_VERSION)
 LAYERS_PATH = "/v1/layers"
 PRODUCTS_PATH = "/v1/products"
 HINTS_PATH = "/v1/hints"
 #: Bytes of a message besides its tensor, at most.
 MESSAGE_OVERHEAD_BYTES = 1 << 14
-
-_MAX_AXES = 3
-_DTYPES = {"int8": torch.int8, "int32": torch.int32}
 
 
 class Worker(Protocol):
@@ -53,21 +47,7 @@ class Worker(Protocol):
 
 
 def pack_tensor(kind: str, tensor: torch.Tensor, **header: Any) -> bytes:
-    """A message of a kind that holds a tensor of int8 or int32."""
+    """A message of protocol versions 1 and 2, of a kind that holds a tensor of int8 or int32, in one piece."""
     array = tensor.contiguous().cpu().numpy()
     header = {**header, "shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
     return pack_message(kind, header, [array.tobytes()])
-
-
-def unpack_tensor(kind: str, message: bytes | memoryview) -> tuple[torch.Tensor, dict[str, Any]]:
-    """The tensor, and what else the header says; `ProtocolError` if it is not an intact message of that kind."""
-    header, blobs = unpack_message(kind, message)  # type: ignore[arg-type]
-    shape, dtype = header.get("shape"), str(header.get("dtype"))
-    if not isinstance(shape, list) or len(shape) > _MAX_AXES or not all(type(n) is int and n > 0 for n in shape):
-        raise ProtocolError(f"The {kind} is malformed: it has no shape.")
-    if dtype not in _DTYPES or len(blobs) != 1:
-        raise ProtocolError(f"The {kind} is malformed: it holds no tensor.")
-    if math.prod(shape) * _DTYPES[dtype].itemsize != len(blobs[0]):
-        raise ProtocolError(f"The {kind} is malformed: its shape does not fit its size.")
-    array = np.frombuffer(blobs[0], dtype=dtype).reshape(shape)
-    return torch.from_numpy(array.copy()), header

@@ -64,6 +64,7 @@ class HintBody(_Strict):
     direction: Direction
     seed: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     parameters: ParametersBody
+    protocol_version: Annotated[int, Field(ge=1, le=10**6)] = 2
 
 
 class ManifestVersion(BaseModel):

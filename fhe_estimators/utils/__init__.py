@@ -1,5 +1,6 @@
 """Helpers without knowledge of trees or encryption."""
 
+from ._allocation import returning_large_blocks
 from ._blocks import row_blocks
 from ._deprecation import deprecated, renamed_parameter
 from ._memory import PROCESS_BYTES, check_memory, memory_budget, memory_limit_bytes, readable_bytes, warn_of_memory
@@ -29,6 +30,7 @@ __all__ = [
     "progress_bar",
     "readable_bytes",
     "renamed_parameter",
+    "returning_large_blocks",
     "row_blocks",
     "sparse_checks",
     "validate_data",

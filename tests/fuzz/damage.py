@@ -7,6 +7,8 @@ import struct
 
 from hypothesis import strategies as st
 
+from fhe_estimators.lora import tensor_messages
+
 #: Values that parsers forget: wrong types, ends of ranges, what JSON has beyond the standard.
 ODD_VALUES = (
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, 0.5, 1e308, float("inf"), float("nan")),
@@ -71,3 +73,9 @@ def framed(header, blobs, version=2):
     prefix = struct.pack("<4sHI", b"FHEM", version, len(header))
     digest = hashlib.sha256(b"".join(blobs)).digest()
     return b"".join([prefix, header, *blobs, hashlib.sha256(prefix + header + digest).digest()])
+
+
+def framed_tensor(header, content):
+    """A message of a tensor with an intact frame and digest, around a header that need not be one."""
+    prefix = tensor_messages._PREFIX.pack(b"FHET", 1, len(header))
+    return prefix + tensor_messages._digest(header, memoryview(content)) + header + content

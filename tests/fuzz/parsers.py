@@ -17,8 +17,8 @@ from fhe_estimators.lora import LocalWorker
 from fhe_estimators.lora.client.checkpoint_part import load_client_part, save_parts
 from fhe_estimators.lora.client.loading import load_model
 from fhe_estimators.lora.client.split_model import compile_model
-from fhe_estimators.lora.protocol import unpack_tensor
 from fhe_estimators.lora.schemas import Registration, Version, parse
+from fhe_estimators.lora.tensor_messages import unpack_tensor
 from fhe_estimators.lora.training.checkpoints import load_checkpoint, save_checkpoint
 from fhe_estimators.lora.worker.app import _hint, _product
 from fhe_estimators.lora.worker.checkpoint_part import load_worker_part
@@ -26,7 +26,7 @@ from fhe_estimators.quantizers.linear import LinearQuantizer
 from fhe_estimators.serving import FHEClient, FHEServer
 from fhe_estimators.serving.archive import load_client_archive, load_server_archive
 from fhe_estimators.serving.client import key_file
-from tests.fuzz.damage import damaged_bytes, damaged_json, framed
+from tests.fuzz.damage import damaged_bytes, damaged_json, framed, framed_tensor
 from tests.lora.models import make_model
 
 LAYER = "layers.0.mlp"
@@ -90,14 +90,19 @@ class Parsers:
             damaged_json(header).map(lambda text: framed(text, [blob])),
             damaged_bytes(framed(json.dumps(header).encode(), [blob])),
         )
+        tensors = lambda header: st.one_of(  # noqa: E731
+            both(header, bytes(24)),
+            damaged_json(header).map(lambda text: framed_tensor(text, bytes(24))),
+            damaged_bytes(framed_tensor(json.dumps(header).encode(), bytes(24))),
+        )
         parts = self.folder / "parts"
         return {
             "message": (
                 st.one_of(damaged_bytes(message), both({"kind": "request", "n": 1, "blob_bytes": [3]}, b"abc")),
                 lambda content: unpack_message("request", content),
             ),
-            "tensor": (both(tensor, bytes(24)), lambda content: unpack_tensor("product", content)),
-            "product request": (both(product, bytes(24)), lambda content: _product(self.worker, content, LIMIT)),
+            "tensor": (tensors(tensor), lambda content: unpack_tensor("product", content)),
+            "product request": (tensors(product), lambda content: _product(self.worker, content, LIMIT)),
             "hint request": (
                 st.one_of(damaged_json(hint), damaged_bytes(json.dumps(hint).encode())),
                 lambda content: _hint(self.worker, content, LIMIT),

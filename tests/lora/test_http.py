@@ -282,7 +282,7 @@ class TestWhyAWorkerCannotBeUsed:
 
     def test_another_release(self):
         with RawServer(lambda _: http(registration(protocol_version=99, layers="other"))) as server:
-            assert "protocol version 99, this client 2: install the same release" in said_of(server.url)
+            assert "protocol version 99, this client 3: install the same release" in said_of(server.url)
 
     def test_silence(self):
         with RawServer(lambda _: [time.sleep(3) or b""]) as server:

@@ -1,13 +1,16 @@
 """Several workers, and everything that can go wrong with them."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.exceptions import ProtocolError, WorkerError, WorkerIntegrityError
-from fhe_estimators.lora import HTTPWorker, LocalWorker
-from fhe_estimators.lora.protocol import pack_tensor, unpack_tensor
+from fhe_estimators.lora import HTTPWorker, LocalWorker, tensor_messages
+from fhe_estimators.lora.protocol import pack_tensor
+from fhe_estimators.lora.tensor_messages import tensor_parts, unpack_tensor
 from fhe_estimators.lora.worker.app import create_app
 from tests.lora.served import Served
 
@@ -186,20 +189,50 @@ def test_check_workers_says_what_each_holds(llama, weights):
     assert [report["worker"] for report in in_process] == ["in-process"]
 
 
+def old_message(kind, tensor, **header):
+    return pack_tensor(kind, tensor, **header)
+
+
+def message(kind, tensor, **header):
+    return b"".join(tensor_parts(kind, tensor, **header))
+
+
 class TestTensorMessages:
+    @pytest.mark.parametrize("pack", [message, old_message])
     @pytest.mark.parametrize("dtype", [torch.int8, torch.int32])
-    def test_round_trip(self, dtype):
+    def test_round_trip(self, pack, dtype):
         tensor = torch.arange(24, dtype=dtype).reshape(2, 3, 4)
-        found, header = unpack_tensor("product", pack_tensor("product", tensor, seconds=1.5))
+        found, header = unpack_tensor("product", pack("product", tensor, seconds=1.5))
         assert torch.equal(found, tensor) and found.dtype == dtype and header["seconds"] == 1.5
 
-    def test_damaged_messages(self):
-        message = pack_tensor("product", torch.ones((2, 3), dtype=torch.int8))
-        for bad in (message[:-1], message[:20], b"", message[:60] + bytes([message[60] ^ 1]) + message[61:]):
+    @pytest.mark.parametrize("pack", [message, old_message])
+    def test_damaged_messages(self, pack):
+        good = pack("product", torch.ones((2, 3), dtype=torch.int8))
+        for bad in (good[:-1], good[:20], b"", good[:60] + bytes([good[60] ^ 1]) + good[61:], good + bytes(8)):
             with pytest.raises(ProtocolError):
                 unpack_tensor("product", bad)
         with pytest.raises(ProtocolError, match="kind"):
-            unpack_tensor("hint", message)
+            unpack_tensor("hint", good)
+
+    @pytest.mark.parametrize("n_bytes", [5, 4096, 10_000])
+    def test_any_flipped_bit_and_any_cut_is_found(self, n_bytes):
+        good = message("product", torch.randint(-128, 128, (n_bytes,), dtype=torch.int8))
+        places = range(0, len(good), max(1, len(good) // 300))
+        for bad in (good[:place] + bytes([good[place] ^ 1 << place % 8]) + good[place + 1 :] for place in places):
+            with pytest.raises(ProtocolError):
+                unpack_tensor("product", bad)
+        for bad in (good[:place] for place in places):
+            with pytest.raises(ProtocolError):
+                unpack_tensor("product", bad)
+
+    def test_nothing_is_copied_to_send_and_to_read(self):
+        tensor = torch.arange(100_000, dtype=torch.int32)
+        parts = tensor_parts("hint", tensor)
+        assert np.frombuffer(parts[1], dtype=np.int32).ctypes.data == tensor.data_ptr()
+        buffer = bytearray(b"".join(parts))
+        found, _ = unpack_tensor("hint", buffer)
+        assert found.data_ptr() == torch.frombuffer(buffer, dtype=torch.uint8).data_ptr() + len(parts[0])
+        assert len(parts[0]) % 64 == 0
 
     @pytest.mark.parametrize(
         "header",
@@ -221,3 +254,8 @@ class TestTensorMessages:
 
         with pytest.raises(ProtocolError, match="malformed"):
             unpack_tensor("product", pack_message("product", header, [bytes(6)]))
+        _, content = tensor_parts("product", torch.zeros(6, dtype=torch.int8))
+        text = json.dumps({"kind": "product", **header}).encode()
+        prefix = tensor_messages._PREFIX.pack(b"FHET", 1, len(text)) + tensor_messages._digest(text, content)
+        with pytest.raises(ProtocolError, match="malformed"):
+            unpack_tensor("product", prefix + text + bytes(content))

@@ -28,7 +28,7 @@ class LWEBackend:
         Bits of a value of the workers' responses. 24 are verified exactly. 16 leave the lowest byte out, a third of the
         download, which hardly adds to the noise; but what a worker may change unnoticed is then a few times the noise
         (see :doc:`/engines/lwe`).
-    hint_memory_bytes : int, default=2 ** 28
+    hint_memory_bytes : int, default=2 ** 26
         Hints beyond it lie in a file that has no name, and are read ahead as they are used.
     hint_directory : path-like, default=None
         Its folder; None for the system's temporary directory.

@@ -10,7 +10,7 @@ import torch
 
 from .file_store import FileStore, StoredTensor
 
-DEFAULT_MEMORY_BYTES = 1 << 28
+DEFAULT_MEMORY_BYTES = 1 << 26
 
 
 class HintCache:
@@ -20,7 +20,7 @@ class HintCache:
 
     Parameters
     ----------
-    memory_bytes : int or None, default=256 MiB
+    memory_bytes : int or None, default=64 MiB
         Hints beyond this lie in a file and are read when they are used; None keeps all in memory.
     directory : path-like, default=None
         The folder of the file, which is removed with the cache; None for the system's temporary one.

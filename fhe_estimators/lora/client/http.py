@@ -23,9 +23,9 @@ from ..protocol import (
     PROTOCOL_VERSION,
     SUPPORTED_VERSIONS,
     pack_tensor,
-    unpack_tensor,
 )
 from ..schemas import Registration, Version, parse
+from ..tensor_messages import tensor_parts, unpack_tensor
 
 #: The largest list of layers that is read.
 MAX_REGISTRATION_BYTES = 1 << 22
@@ -200,7 +200,8 @@ class HTTPWorker:
         header: dict[str, Any] = {"layer": layer, "direction": direction}
         if download_bits != CIPHERTEXT_BITS:
             header["download_bits"] = download_bits
-        message = pack_tensor("product_request", ciphertexts, **header)
+        is_old = self.protocol_version_ < 3
+        message = (pack_tensor if is_old else tensor_parts)("product_request", ciphertexts, **header)
         body = self._connection.request(
             "POST",
             PRODUCTS_PATH,
@@ -208,7 +209,7 @@ class HTTPWorker:
             max_bytes=self._largest(layer, direction, download_bits // 8 * len(ciphertexts)),
             media_type="application/octet-stream",
         )
-        response, header = unpack_tensor("product", memoryview(body))
+        response, header = unpack_tensor("product", body)
         seconds = header.get("seconds")
         return response, seconds if isinstance(seconds, float) and 0 <= seconds < math.inf else 0.0
 
@@ -232,10 +233,12 @@ class HTTPWorker:
             What the client unmasks products with.
         """
         described = parameters.to_dict()
-        body = {"layer": layer, "direction": direction, "seed": seed.hex(), "parameters": described}
+        body: dict[str, Any] = {"layer": layer, "direction": direction, "seed": seed.hex(), "parameters": described}
+        if self.protocol_version_ >= 3:
+            body["protocol_version"] = PROTOCOL_VERSION
         max_bytes = self._largest(layer, direction, 4 * described["dimension"])
         content = self._connection.request("POST", HINTS_PATH, json.dumps(body).encode(), max_bytes=max_bytes)
-        return unpack_tensor("hint", memoryview(content))[0]
+        return unpack_tensor("hint", content)[0]
 
     def _largest(self, layer: str, direction: str, bytes_per_output: int) -> int:
         n_outputs = self._n_outputs.get((layer, direction))

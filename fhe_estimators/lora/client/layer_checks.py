@@ -140,7 +140,8 @@ class StoredChecks:
         path, prefix = self.folder / CHECKS_FILE, stored_prefix(self.number, direction, number)
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(prefix + name) for name in ("key", "inputs")}
+                # Copies: each tensor of the file would keep a mapping of all of it.
+                tensors = {name: file.get_tensor(prefix + name).clone() for name in ("key", "inputs")}
         except (OSError, SafetensorError) as error:
             raise ProtocolError(
                 f"{path}, the client's secret check vectors, cannot be read ({error}). Pickles never hold them: the "

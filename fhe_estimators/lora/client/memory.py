@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from ...backends.lwe import LWEBackend, resolve_linear_backend
 from ...backends.lwe.file_store import FileStore
+from ...utils import returning_large_blocks
 from .frozen_layer import FrozenLayer
 from .splitting import frozen_layers
 from .tape import keeping_in
@@ -52,6 +53,11 @@ class MemoryBudget:
         """A backend whose hints take what products leave."""
         return backend if self._hint_bytes is None else replace(backend, hint_memory_bytes=self._hint_bytes)
 
-    def keeping_products(self) -> AbstractContextManager[None]:
-        """Have products that are kept take their share of memory, and a file beyond, within a context."""
-        return keeping_in(FileStore(self.product_bytes, self.directory))
+    @contextmanager
+    def keeping_products(self) -> Iterator[None]:
+        """Have products that are kept take their share of memory, and a file beyond, within a context.
+
+        Within it, large blocks of memory go back to the system as they are freed.
+        """
+        with returning_large_blocks(), keeping_in(FileStore(self.product_bytes, self.directory)):
+            yield

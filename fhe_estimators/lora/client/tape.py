@@ -19,7 +19,7 @@ class Tape:
 
     def __init__(self) -> None:
         self._store = _STORE.get() or FileStore(None)
-        self._kept: list[tuple[StoredTensor, int]] = []
+        self._kept: list[StoredTensor] = []
         self._is_recorded = False
 
     def product(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -27,19 +27,18 @@ class Tape:
         if not self._is_recorded:
             product = compute()
             # An alias: what autograd makes of the tensor itself would keep the whole graph alive.
-            stored = self._store.put(product.detach())
-            self._kept.append((stored, product._version if stored.is_held else 0))
+            self._kept.append(self._store.put(product.detach()))
             return product
         if not self._kept:
             raise RuntimeError(
                 "A block of the model ran backward twice, or with other layers than forward: products are kept for one "
                 "backward pass."
             )
-        stored, version = self._kept.pop(0)
+        stored = self._kept.pop(0)
         product = stored.load()
+        if stored.is_held:
+            product = product.clone()  # its place is used again
         stored.release()
-        if product._version != version:
-            raise RuntimeError("A product of a frozen layer was changed in place, so it cannot be used again.")
         return product
 
     def end_run(self) -> None:
@@ -50,7 +49,7 @@ class Tape:
 
     def _forget(self) -> None:
         while self._kept:
-            self._kept.pop()[0].release()
+            self._kept.pop().release()
 
     def __del__(self) -> None:
         self._forget()

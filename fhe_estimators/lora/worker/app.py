@@ -10,8 +10,9 @@ from ...exceptions import FHEError, ProtocolError
 from ...utils import import_optional
 from ...utils.http.server import Bodies, Metrics, Refusal, TokenList, new_application
 from ...utils.http.server.bodies import BODY_SECONDS
-from ..protocol import HINTS_PATH, LAYERS_PATH, PRODUCTS_PATH, PROTOCOL_VERSION, pack_tensor, unpack_tensor
+from ..protocol import HINTS_PATH, LAYERS_PATH, PRODUCTS_PATH, PROTOCOL_VERSION, pack_tensor
 from ..schemas import HintBody, ProductHeader, parse
+from ..tensor_messages import is_fast, tensor_parts, unpack_tensor
 from .worker import LocalWorker
 
 #: 8,192 tokens of 16,384 features.
@@ -52,7 +53,7 @@ def create_app(
 
     async def compute(request: Any, function: Any, limit: int, path: str) -> Any:
         tokens.client(request.headers.get("authorization"))
-        body = await bodies.read(request, limit)
+        body = await bodies.read_buffer(request, limit)
         with seconds.labels(path).time():
             content = await concurrency.run_in_threadpool(function, worker, body, max_body_bytes)
         return fastapi.Response(content, media_type="application/octet-stream")
@@ -80,7 +81,7 @@ def create_app(
     return app
 
 
-def _product(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
+def _product(worker: LocalWorker, body: bytearray, max_bytes: int) -> bytes:
     ciphertexts, header = unpack_tensor("product_request", body)
     described = {name: value for name, value in header.items() if name not in ("shape", "dtype")}
     request = parse(ProductHeader, described, "The product_request's header")
@@ -89,10 +90,10 @@ def _product(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
     response, seconds = worker.multiply(
         request.layer, request.direction, ciphertexts, download_bits=request.download_bits
     )
-    return pack_tensor("product", response, seconds=seconds)
+    return _packed("product", response, is_old=not is_fast(body), seconds=seconds)
 
 
-def _hint(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
+def _hint(worker: LocalWorker, body: bytearray, max_bytes: int) -> bytes:
     request = parse(HintBody, body, "The hint request")
     try:
         parameters = LWEParameters.from_dict(request.parameters.model_dump())
@@ -103,7 +104,13 @@ def _hint(worker: LocalWorker, body: bytes, max_bytes: int) -> bytes:
     if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():
         raise ProtocolError(f"The hint request's parameters are none of {sorted(PARAMETER_SETS)}.")
     _check_size(4 * parameters.dimension * worker.n_outputs(request.layer, request.direction), max_bytes)
-    return pack_tensor("hint", worker.hint(request.layer, request.direction, bytes.fromhex(request.seed), parameters))
+    hint = worker.hint(request.layer, request.direction, bytes.fromhex(request.seed), parameters)
+    return _packed("hint", hint, is_old=request.protocol_version < 3)
+
+
+def _packed(kind: str, tensor: Any, *, is_old: bool, **header: Any) -> bytes:
+    """A message of the form in which the client asked."""
+    return pack_tensor(kind, tensor, **header) if is_old else b"".join(tensor_parts(kind, tensor, **header))
 
 
 def _check_size(n_bytes: int, max_bytes: int) -> None:

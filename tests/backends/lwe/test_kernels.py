@@ -99,11 +99,11 @@ def test_compiled_loops_freeze_nothing_but_the_shape_of_their_own_data():
     """What numba captures from a module is fixed in its cache: only functions, types and structural integers."""
     numba = pytest.importorskip("numba")
     from fhe_estimators.backends.lwe import _limb_loops
-    from fhe_estimators.backends.lwe.client import loops, sampling_loops, transform_loops
+    from fhe_estimators.backends.lwe.client import loops, sampling_loops, spectra_loops, transform_loops
 
     frozen = {
         name
-        for module in (_limb_loops, loops, sampling_loops, transform_loops)
+        for module in (_limb_loops, loops, sampling_loops, spectra_loops, transform_loops)
         for function in vars(module).values()
         if isinstance(function, numba.core.dispatcher.Dispatcher)
         for name, value in inspect.getclosurevars(function.py_func).globals.items()

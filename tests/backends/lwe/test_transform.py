@@ -95,3 +95,17 @@ def test_all_coefficients_or_only_the_first():
         client.loops.compute_masks(flat, (0, 1), *constants, guarded[:n_tokens])
         np.testing.assert_array_equal(guarded[:n_tokens], whole[:n_tokens])
         assert (guarded[n_tokens] == 12345).all()
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("degree", [2, 4, 8, 64, 1024])
+def test_compiled_spectra_are_those_of_torch(degree, single):
+    parameters, n_features = LWEParameters(*PARAMETER_SETS["fast"], degree), 37
+    words = torch.from_numpy(public_matrix(SEED, parameters, 0, n_features).view(np.int32))
+    client = kernels("compiled", parameters)
+    found = client.spectra(words, single=single).to(torch.float64)  # (n_groups, rank, half, 2, lanes)
+    found = torch.view_as_complex(found.permute(0, 4, 1, 2, 3).flatten(0, 1).contiguous())
+    expected = client.transform.spectrum(words)[..., client._order]
+    scale = expected.abs().max()
+    torch.testing.assert_close(found[:n_features] / scale, expected / scale, rtol=0, atol=1e-6 if single else 1e-14)
+    assert not found[n_features:].any()

@@ -19,7 +19,7 @@ from ..parameters import CIPHERTEXT_BITS, NOISE_BITS, WORD_BITS, LWEParameters
 from .sampling import UNIT_VALUES, centred_binomial, n_units, noise_stream
 from .transform import NegacyclicTransform
 
-#: Features that PyTorch transforms at a time; a multiple of the compiled loops' lanes.
+#: Features that PyTorch transforms at a time.
 _CHUNK = 256
 #: Units of noise that a thread makes at a time: a megabyte of bits, which its second-level cache holds.
 _NOISE_UNITS = 384
@@ -143,17 +143,15 @@ class CompiledKernels:
         self.transform = NegacyclicTransform(parameters.ring_degree)
         self._order = torch.from_numpy(_bit_reversed(half))
         self._constants = _twiddles(half), torch.view_as_real(self.transform.untwist).numpy()
+        self._twist, self._roots = torch.view_as_real(self.transform.twist).numpy(), _roots(half)
 
     def spectra(self, polynomials: torch.Tensor, *, single: bool = False) -> torch.Tensor:
         """Shape (n_groups, rank, half, 2, lanes): features in groups, side by side."""
         n_features, lanes = len(polynomials), self.loops.LANES
         shape = (-(-n_features // lanes), self.parameters.rank, self.parameters.ring_degree // 2, 2, lanes)
         result = torch.empty(shape, dtype=torch.float32 if single else torch.float64)
-        for start in range(0, n_features, _CHUNK):
-            found = torch.view_as_real(self.transform.spectrum(polynomials[start : start + _CHUNK])[..., self._order])
-            found = torch.nn.functional.pad(found, (0, 0, 0, 0, 0, 0, 0, -len(found) % lanes))
-            groups = found.unflatten(0, (-1, lanes)).permute(0, 2, 3, 4, 1)
-            result[start // lanes : start // lanes + len(groups)] = groups
+        polynomials = polynomials.to(torch.int32).contiguous()
+        self.loops.compute_spectra(polynomials.numpy(), self._twist, self._roots, result.numpy())
         return result
 
     def secret_spectra(self, secret: np.ndarray) -> torch.Tensor:
@@ -214,6 +212,13 @@ def _bit_reversed(length: int) -> np.ndarray:
     while len(order) < length:
         order = np.concatenate([2 * order, 2 * order + 1])
     return order
+
+
+def _roots(half: int) -> np.ndarray:
+    """Roots of unity of the stages of the FFT, as `compute_spectra` takes them."""
+    spans = [half >> n for n in range(1, half.bit_length())]
+    roots = [np.exp(-1j * np.pi / span * np.arange(span)).view(np.float64).reshape(-1, 2) for span in spans]
+    return np.concatenate([np.empty((0, 2)), *roots])
 
 
 def _twiddles(half: int) -> np.ndarray:

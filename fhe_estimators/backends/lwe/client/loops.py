@@ -10,10 +10,11 @@ from numba import njit, prange
 
 from .._limb_loops import LOOP_OPTIONS
 from .sampling_loops import count_ones
+from .spectra_loops import compute_spectra
 from .transform_loops import LANES, compute_masks
 from .vectors import WIDTH, fill, load, store
 
-__all__ = ["LANES", "compute_masks", "count_ones", "decrypt", "encrypt", "measure_lengths"]
+__all__ = ["LANES", "compute_masks", "compute_spectra", "count_ones", "decrypt", "encrypt", "measure_lengths"]
 
 #: Features that one thread works on at a time: whole cache lines of ciphertexts, which no two threads share.
 _STRETCH = 64

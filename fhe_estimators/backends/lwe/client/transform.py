@@ -34,6 +34,8 @@ class NegacyclicTransform:
 
     Attributes
     ----------
+    twist : tensor of complex128, shape (degree // 2,)
+        What the FFT's input is multiplied by.
     untwist : tensor of complex128, shape (degree // 2,)
         What the inverse FFT's output is multiplied by, its factor ``2 / degree`` included.
     """
@@ -42,7 +44,7 @@ class NegacyclicTransform:
         half = degree // 2
         angles = torch.arange(half, dtype=torch.float64, device=device) * (math.pi / degree)
         self.degree = degree
-        self._twist = torch.polar(torch.ones_like(angles), angles)
+        self.twist = torch.polar(torch.ones_like(angles), angles)
         self.untwist = torch.polar(torch.full_like(angles, 1 / half), -angles)
 
     def spectrum(self, polynomials: torch.Tensor) -> torch.Tensor:
@@ -57,7 +59,7 @@ class NegacyclicTransform:
         tensor of complex128, shape (..., degree // 2)
         """
         low, high = polynomials.to(torch.float64).split(self.degree // 2, dim=-1)
-        return torch.fft.fft(torch.complex(low, high) * self._twist)
+        return torch.fft.fft(torch.complex(low, high) * self.twist)
 
     def coefficients(self, spectra: torch.Tensor) -> torch.Tensor:
         """Inverse of `spectrum`, rounded to integers (int64)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ T = TypeVar("T")
 SLOWEST_BYTES_PER_SECOND = 1_000_000
 _CONNECT_SECONDS = 10.0
 _ERROR_BYTES = 4096
+#: Sockets take what they have room for, and what remains is copied each time: less, in small pieces.
+_PIECE_BYTES = 1 << 18
 
 
 class Connection:
@@ -57,13 +59,13 @@ class Connection:
         self,
         method: str,
         path: str,
-        content: bytes = b"",
+        content: bytes | Sequence[bytes | memoryview] = b"",
         *,
         max_bytes: int,
         media_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> bytearray:
-        """The body of a successful response, of at most ``max_bytes``.
+        """The body of a successful response, of at most ``max_bytes``; ``content`` may be several parts of bytes.
 
         Raises
         ------
@@ -76,12 +78,16 @@ class Connection:
         fault = address_fault(self._url, self._peer)
         if fault:
             raise self._peer.error(f"{self._peer.name} {self._url} cannot be reached: {fault}")
-        seconds = self._timeout_seconds + (len(content) + max_bytes) / SLOWEST_BYTES_PER_SECOND
+        parts = [content] if isinstance(content, bytes) else content
+        n_bytes = sum(len(part) for part in parts)
+        seconds = self._timeout_seconds + (n_bytes + max_bytes) / SLOWEST_BYTES_PER_SECOND
         stopped = threading.Event()
-        headers = {**(headers or {}), **({"Content-Type": media_type} if content else {})}
+        described = {"Content-Type": media_type, "Content-Length": str(n_bytes)} if n_bytes else {}
+        headers = {**(headers or {}), **described}
 
         def exchange() -> bytearray:
-            with self._open().stream(method, path, content=content or None, headers=headers) as response:
+            body = _pieces(parts) if n_bytes else None
+            with self._open().stream(method, path, content=body, headers=headers) as response:
                 return self._read(response, path, max_bytes, stopped)
 
         try:
@@ -142,6 +148,12 @@ class Connection:
         if isinstance(self._verify, str):
             return ssl.create_default_context(cafile=self._verify)
         return self._httpx.create_ssl_context(verify=self._verify)
+
+
+def _pieces(parts: Sequence[bytes | memoryview]) -> Iterator[memoryview]:
+    for part in parts:
+        for start in range(0, len(part), _PIECE_BYTES):
+            yield memoryview(part)[start : start + _PIECE_BYTES]
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

@@ -36,6 +36,10 @@ class Bodies:
         Refusal
             If it is larger, compressed, too slow, or one too many.
         """
+        return bytes(await self.read_buffer(request, limit))
+
+    async def read_buffer(self, request: Any, limit: int) -> bytearray:
+        """As `read`, without a copy."""
         body = bytearray()
 
         def keep(part: bytes) -> None:
@@ -48,7 +52,7 @@ class Bodies:
             await self.receive(request, limit, keep)
         finally:
             self.held_bytes -= len(body)
-        return bytes(body)
+        return body
 
     async def receive(self, request: Any, limit: int, keep: Callable[[bytes], Any]) -> None:
         """Hand the parts of a body to a function as they arrive; refuses as `read` does."""
