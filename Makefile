@@ -32,11 +32,12 @@ python = $(shell for p in python$(1) $$HOME/.pyenv/versions/$(1).*/bin/python $(
 TREE_EXTRAS := '.[lightgbm,catboost,plots,dev]'
 OLDEST := .venv-oldest
 NEWEST := .venv-newest
+RAY := .venv-ray
 BETWEEN := .venv-3.12
 MODEL_TESTS := tests/ensembles tests/quantizers tests/backends/bfv tests/backends/ckks
 TREE_TESTS := tests/backends tests/ensembles tests/estimators tests/inspection tests/quantizers tests/serving fhe_estimators
 
-.PHONY: help demo test test-slow test-oldest test-newest test-3.12 test-peers mutants lint format docs bench bench-compare clean
+.PHONY: help demo test test-slow test-oldest test-newest test-ray test-3.12 test-ray test-peers mutants lint format docs bench bench-compare clean
 
 help: ## this list
 	@grep -E '^[a-z0-9.-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
@@ -86,6 +87,13 @@ $(BETWEEN)/.ready: pyproject.toml constraints.txt
 	@$(call installed,$(BETWEEN))
 	@touch $@
 
+$(RAY)/.ready: pyproject.toml constraints.txt
+	@echo "Installing Ray Serve into $(RAY): about 1 GB."
+	@$(PYTHON) -m venv --clear $(RAY)
+	@$(call install,$(RAY),$(PINNED) -e '.[ray,dev]')
+	@$(call installed,$(RAY))
+	@touch $@
+
 demo: $(DEMO_READY) ## encrypted predictions on a whole test set, client and server apart
 	@$(BIN)/python examples/demo_breast_cancer.py
 
@@ -105,6 +113,9 @@ test-newest: $(NEWEST)/.ready ## the tests of trees with the newest versions, Nu
 
 test-3.12: $(BETWEEN)/.ready ## the tests of models and circuits on Python 3.12 if it is installed
 	@$(ONE_THREAD) $(BETWEEN)/bin/python -m pytest -n 2 -m 'not slow' -q $(MODEL_TESTS)
+
+test-ray: $(RAY)/.ready ## the service on a Ray cluster of this machine, a replica killed under load
+	@$(ONE_THREAD) $(RAY)/bin/python -m pytest -q tests/serving/test_ray.py
 
 test-peers: $(READY) ## the tests beside Concrete ML, in an environment of its own (6 GB)
 	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers environment concrete_ml) -m pytest -q tests/test_interop.py

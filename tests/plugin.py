@@ -63,6 +63,7 @@ OPTIONAL = {
 
 #: Other reasons to skip a test, each with why it is right to do without it.
 REASONS = {
+    "could not import 'ray'": "`make test-ray` runs these in an environment of its own",
     "could not import 'concrete.ml.sklearn'": "`make test-peers` runs these in Concrete ML's own environment",
     "takes a second a row": "the tfhe engine evaluates rows one by one: many are no other case than a few",
     "spreads a row over the cores instead": "the tfhe engine has no batches of rows",

@@ -12,6 +12,7 @@ from typing import Any
 MODULES = (
     "fhe_estimators",
     "fhe_estimators.serving",
+    "fhe_estimators.serving.ray_app",
     "fhe_estimators.lora",
     "fhe_estimators.inspection",
     "fhe_estimators.interop",

@@ -300,3 +300,25 @@ class TestFaults:
             remote.predict(X[:5])
         free()
         assert (found.value.status, found.value.code) == (429, "busy")
+
+    def test_what_a_gateway_answered_is_asked_again(self, remote, model, monkeypatch):
+        """Ray's proxy answers 500 when a replica dies; a service's own failure has a code, and would fail again."""
+        clf, X = model
+        remote.predict(X[:1])
+        score, failures = ServiceConnection.score, []
+
+        def failing(self, *arguments):
+            if not failures:
+                return score(self, *arguments)
+            error = ServiceError("failed (HTTP 500)")
+            error.status, error.code = 500, failures.pop()
+            raise error
+
+        monkeypatch.setattr(ServiceConnection, "score", failing)
+        failures[:] = [""]
+        np.testing.assert_array_equal(remote.predict(X[:5]), clf.predict(X[:5]))
+        for codes, left in (["internal"] * 9, 8), ([""] * 9, 6):
+            failures[:] = codes
+            with pytest.raises(ServiceError, match="HTTP 500"):
+                remote.predict(X[:5])
+            assert len(failures) == left

@@ -36,7 +36,7 @@ T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
 #: Responses that had to be refused, and damaged ones, before a caller gives up.
 _MAX_REFUSED, _MAX_DAMAGED = 2, 3
-#: Processes of the server that may end over one request.
+#: Processes of the server, or replicas, that may end over one request.
 _MAX_DEATHS = 3
 #: How long the first contact is tried: a wrong address shall be noticed soon.
 _CONNECT_SECONDS = 15.0
@@ -200,7 +200,7 @@ class Session:
                 if error.code == "key_mismatch":
                     raise _changed(self._connection, error) from error
                 pause = max(wait * random.uniform(0.5, 1.0), error.retry_after or 0.0)
-                deaths += error.code == "process_died"
+                deaths += error.code == "process_died" or _is_of_gateway(error)
                 if not _passes(error) or deaths == _MAX_DEATHS or time.monotonic() + pause > end:
                     raise
             time.sleep(pause)
@@ -215,7 +215,12 @@ def _passes(error: ServiceError) -> bool:
         )
     if error.status == 504 and error.code == "too_long":
         return False  # so it would be the next time
-    return error.status in _PASSING or error.code in ("incomplete", "unknown_keys")
+    return error.status in _PASSING or error.code in ("incomplete", "unknown_keys") or _is_of_gateway(error)
+
+
+def _is_of_gateway(error: ServiceError) -> bool:
+    """Whether what stands before a service failed, as Ray's does when a replica dies: its own failures have a code."""
+    return error.status == 500 and not error.code
 
 
 def _changed(connection: ServiceConnection, error: ServiceError) -> ServiceError:
