@@ -40,6 +40,7 @@ NEEDS = {
     "tests/quantizers/test_linear.py": _PYTORCH,
     "tests/serving/connected.py": _SERVICE,
     "tests/serving/served.py": _SERVICE,
+    "tests/serving/test_categories.py": _SERVICE,
 }
 
 #: Libraries without which single tests are skipped, by a call of `pytest.importorskip`.
