@@ -17,6 +17,7 @@ pytest.importorskip("pandas")
 from starlette.websockets import WebSocketDisconnect
 
 from fhe_estimators.cli import main
+from fhe_estimators.exceptions import ServiceError
 from fhe_estimators.serving.client.connect import command, job
 from fhe_estimators.serving.client.connect.app import MAX_TABLE_BYTES
 from fhe_estimators.serving.client.connect.guard import POLICY, PUBLIC_PATHS
@@ -227,6 +228,11 @@ class TestScores:
         body = json.dumps(["1", "2", "3", "4"])
         status = finished(page, page.post("/api/row", content=body, headers=AUTHORIZED))
         assert status["state"] == "failed" and "cannot be reached" in status["error"]
+        changed = ServiceError("Call refresh().")
+        changed.code = "model_changed"
+        monkeypatch.setattr(job.Job, "_scored", lambda self: (_ for _ in ()).throw(changed))
+        status = finished(page, page.post("/api/row", content=body, headers=AUTHORIZED))
+        assert status["state"] == "failed" and "start it again" in status["error"]
         monkeypatch.setattr(job.Job, "_scored", lambda self: {}["secret row"])
         status = finished(page, page.post("/api/row", content=body, headers=AUTHORIZED))
         assert status["state"] == "failed" and status["error"].startswith("KeyError: the terminal")

@@ -21,6 +21,10 @@ from .tables import Table
 
 #: Rows that the page shows; the file has all.
 SHOWN_ROWS = 200
+_MODEL_CHANGED = (
+    "The service serves another model now than when this page was opened: end fhe-estimators connect in its terminal, "
+    "and start it again."
+)
 
 
 def decrypted_scores(client: FHEClient, response: bytes, request: bytes) -> np.ndarray:
@@ -74,7 +78,9 @@ class Job:
             self._results = self._scored()
             self._state = "cancelled" if self._results is None else "done"
         except (FHEError, ValueError, OSError) as error:  # they say what to do
-            self._error, self._state = str(error), "failed"
+            is_new = getattr(error, "code", "") == "model_changed"
+            self._error = _MODEL_CHANGED if is_new else str(error)
+            self._state = "failed"
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
             self._error = f"{type(error).__name__}: the terminal of fhe-estimators connect says more."
