@@ -37,7 +37,7 @@ BETWEEN := .venv-3.12
 MODEL_TESTS := tests/ensembles tests/quantizers tests/backends/bfv tests/backends/ckks
 TREE_TESTS := tests/backends tests/ensembles tests/estimators tests/inspection tests/quantizers tests/serving fhe_estimators
 
-.PHONY: help demo test test-slow test-oldest test-newest test-ray test-3.12 test-ray test-peers mutants lint format docs bench bench-compare clean
+.PHONY: help demo test test-slow test-oldest test-newest test-ray test-3.12 test-peers mutants lint format docs bench bench-compare clean
 
 help: ## this list
 	@grep -E '^[a-z0-9.-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15

@@ -60,6 +60,7 @@ OPTIONAL = {
     "selenium",
     "skops",
     "xgboost",
+    "yaml",
 }
 
 #: Other reasons to skip a test, each with why it is right to do without it.

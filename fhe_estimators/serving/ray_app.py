@@ -45,11 +45,12 @@ def ray_app(
         Whether responses hide how they were computed.
     private : bool, default=False
         Whether the page, the metrics and the OpenAPI document need a token, too.
-    limits : mapping, default={}
-        Parameters of `fhe_estimators.serving.server.service.Limits`;
-        ``n_processes``, 1 unless it is given, is of each replica.
-    deployment : mapping, default={}
-        Options of `ray.serve.deployment`, such as ``num_replicas``, ``autoscaling_config`` or ``ray_actor_options``.
+    limits : mapping, default=None
+        Parameters of `fhe_estimators.serving.server.service.Limits`; None for its
+        defaults, and one process a replica (``n_processes``).
+    deployment : mapping, default=None
+        Options of `ray.serve.deployment`, such as ``num_replicas``, ``autoscaling_config`` or ``ray_actor_options``;
+        None for its defaults.
 
     Returns
     -------
