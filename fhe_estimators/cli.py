@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     compare = commands.add_parser("compare", help="score rows encrypted and in the clear, and report what differs")
-    compare.add_argument("model", help="file of a fitted model: .json or .ubj of XGBoost, .txt of LightGBM, or .skops")
+    compare.add_argument(
+        "model", help="file of a fitted model: .json or .ubj of XGBoost, .txt of LightGBM, .cbm of CatBoost, or .skops"
+    )
     compare.add_argument("data", help="CSV file with a header")
     compare.add_argument("--target", required=True, help="column with the targets; all others are features")
     compare.add_argument("--backend", default="ckks")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from ..ensembles import as_estimator
+from ..ensembles import as_estimator, column_names
 from ..estimators import FHEClassifier, FHERegressor
 from ..utils import import_optional
 from ._comparison import compare_with_cleartext
@@ -64,7 +64,7 @@ def compare(
     text = [str(name) for name in frame.select_dtypes(exclude=["number", "bool"])]
     if text:
         raise ValueError(f"The features {text} are text: encode them as when the model was trained.")
-    X: Any = frame if hasattr(fitted, "feature_names_in_") else frame.to_numpy(dtype=np.float64)
+    X: Any = frame if column_names(fitted) is not None else frame.to_numpy(dtype=np.float64)
     wrapper = FHEClassifier if is_classifier(fitted) else FHERegressor
     estimator = wrapper.from_fitted(fitted, X, backend=backend)
     if fhe != "disable":
@@ -83,11 +83,14 @@ def load_model(path: Path) -> Any:
         return _load_xgboost(path)
     if path.suffix == ".txt":
         return _load_lightgbm(path)
+    if path.suffix == ".cbm":
+        return _load_catboost(path)
     if path.suffix == ".skops":
         return _load_skops(path)
     raise ValueError(
         f"{path.name} is of an unknown kind: save the model as .json or .ubj (XGBoost's save_model), .txt (LightGBM's) "
-        "or .skops (skops.io.dump, for models of scikit-learn). Pickles are not read: they run any code they hold."
+        "or .cbm (CatBoost's), or as .skops (skops.io.dump, for models of scikit-learn). Pickles are not read: they "
+        "run any code they hold."
     )
 
 
@@ -102,6 +105,18 @@ def _load_lightgbm(path: Path) -> Any:
         return as_estimator(lightgbm.Booster(model_file=path))
     except lightgbm.basic.LightGBMError as error:
         raise ValueError(f"{path.name} is no file that LightGBM's save_model wrote: {error}") from error
+
+
+def _load_catboost(path: Path) -> Any:
+    catboost = import_optional("catboost", extra="catboost", purpose="reading CatBoost models")
+    model = catboost.CatBoost()
+    try:
+        model.load_model(str(path))
+    except catboost.CatBoostError as error:
+        raise ValueError(f"{path.name} is no file that CatBoost's save_model wrote: {error}") from error
+    # A classifier's file knows its classes.
+    kind = catboost.CatBoostClassifier if len(model.classes_) else catboost.CatBoostRegressor
+    return kind().load_model(str(path))
 
 
 def _load_skops(path: Path) -> Any:

@@ -69,6 +69,32 @@ def test_skops_files(tmp_path, table, capsys):
     assert "569 of 569" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
+def test_catboost_files(tmp_path, table, capsys, kind):
+    catboost = pytest.importorskip("catboost")
+    _, y, rows = table
+    frame = pd.read_csv(rows).drop(columns="benign")
+    model = getattr(catboost, f"CatBoost{kind}")(iterations=3, logging_level="Silent", allow_writing_files=False)
+    model.fit(frame, y).save_model(str(tmp_path / "model.cbm"))
+    command = ["compare", str(tmp_path / "model.cbm"), str(rows), "--target", "benign", "--backend", "clear"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "569 of 569" in printed and ("labels of the float model" in printed) == (kind == "Classifier")
+    (tmp_path / "model.cbm").write_bytes(b"no model")
+    assert main(command) == 1
+    assert "no file that CatBoost" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error:X ")
+def test_boosters_with_names(tmp_path, table, capsys):
+    xgboost = pytest.importorskip("xgboost")
+    _, y, rows = table
+    frame = pd.read_csv(rows).drop(columns="benign")
+    xgboost.XGBClassifier(n_estimators=2).fit(frame, y).save_model(tmp_path / "model.json")
+    assert main(["compare", str(tmp_path / "model.json"), str(rows), "--target", "benign", "--backend", "clear"]) == 0
+    assert "569 of 569" in capsys.readouterr().out
+
+
 def supported_models():
     for name in ("DecisionTree", "ExtraTree"):
         yield from (getattr(tree, name + kind)(max_depth=2) for kind in ("Classifier", "Regressor"))
