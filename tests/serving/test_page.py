@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from fhe_estimators import FHEClassifier
+from fhe_estimators.ensembles import RowEncoding
+from fhe_estimators.ensembles._encoding import CategoryColumn
 from fhe_estimators.estimators import FHEContributions
 from fhe_estimators.exceptions import ServiceError
+from fhe_estimators.quantizers import ThresholdQuantizer
 from fhe_estimators.serving import RemoteModel
 from fhe_estimators.serving.client.contributions import check_same_rows
 from fhe_estimators.serving.server.explanations import explains, trees_digest
@@ -131,6 +135,19 @@ def test_a_service_finds_contributions_by_itself(forest, tmp_path):
     assert 'what each feature contributes, by <a href="#model-why">why</a>' in page
     assert 'to the scores of <a href="#model-forest">forest</a>' in page
     assert "fhe-estimators connect" in page and "--model forest" in page
+
+
+def test_the_same_categories_are_the_same_rows():
+    def model(n_scores, values):
+        quantizer = ThresholdQuantizer()
+        quantizer.edges_ = [np.array([0.5])] * 2
+        quantizer.set_encoding(RowEncoding(2, categories=(CategoryColumn(1, values),)))
+        return SimpleNamespace(quantizer=quantizer, base_score=np.zeros(n_scores))
+
+    check_same_rows(model(3, ("a", float("nan"))), model(1, ("a", float("nan"))))
+    for other in (model(3, ("a", "b")), model(4, ("a", float("nan")))):
+        with pytest.raises(ServiceError, match="takes other rows"):
+            check_same_rows(other, model(1, ("a", float("nan"))))
 
 
 def test_a_model_that_is_replaced_is_not_explained_by_what_explained_the_old_one(forest, tmp_path):

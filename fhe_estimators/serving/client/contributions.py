@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
+from ...ensembles import RowEncoding
 from ...exceptions import ServiceError
 from ..archive import ClientModel
 from .fhe_client import FHEClient
@@ -73,7 +75,7 @@ def check_same_rows(contributions: ClientModel, model: ClientModel) -> None:
     ours, theirs = model.quantizer, contributions.quantizer
     same = (
         len(contributions.base_score) == len(model.base_score) * (ours.n_features_in_ + 1)
-        and ours.encoding_ == theirs.encoding_
+        and _settings(ours.encoding_) == _settings(theirs.encoding_)
         and len(ours.edges_) == len(theirs.edges_)
         and all(np.array_equal(a, b) for a, b in zip(ours.edges_, theirs.edges_, strict=True))
         and list(getattr(ours, "feature_names_in_", [])) == list(getattr(theirs, "feature_names_in_", []))
@@ -83,3 +85,8 @@ def check_same_rows(contributions: ClientModel, model: ClientModel) -> None:
             "The model that the service names for contributions takes other rows, or has other scores, than the model "
             "it belongs to: the service is at fault."
         )
+
+
+def _settings(encoding: RowEncoding | None) -> str:
+    """All of an encoding as text, in which missing categories (NaN) are equal."""
+    return json.dumps(None if encoding is None else encoding.to_dict())
