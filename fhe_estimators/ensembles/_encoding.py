@@ -31,8 +31,8 @@ class RowEncoding:
     signed_fractions : bool, default=False
         Whether codes between -1 and 0 are read as 0 (LightGBM) rather than as of no category (XGBoost).
     refuses_unknown : bool, default=False
-        Whether categories that training did not see are an error rather than read as missing: XGBoost raises one for
-        numbers, and in some versions for strings.
+        Whether categories that training did not see are an error rather than read as missing. It is for XGBoost, whose
+        newest version raises one; version 3.2 takes the known category that follows in order.
     categories : tuple of CategoryColumn, default=()
         Columns of categories, in order.
     sets : tuple of CategorySet, default=()

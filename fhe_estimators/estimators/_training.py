@@ -64,10 +64,11 @@ class Training:
         DataFrames whose categories or names the model needs stay DataFrames; all other rows become arrays.
         """
         X, model = without_sparse_columns(X), self._make_estimator()
+        on_bins = resolve_quantizer(self.quantizer).trains_on_bins
         of_targets = {"multi_output": get_tags(self).target_tags.multi_output, "y_numeric": y_numeric}
         if trains_on_frame(model, X, fit_params):
             validate_data(self, X, y, skip_check_array=True)
-            check_frame(model, X, fit_params, trains_on_bins=resolve_quantizer(self.quantizer).trains_on_bins)
+            check_frame(model, X, fit_params, trains_on_bins=on_bins)
             y = _check_y(y, estimator=self, **of_targets)
             check_consistent_length(X, y)
         else:
@@ -75,7 +76,7 @@ class Training:
             refuse_categories(model, table)
             with naming_columns(table):
                 X, y = validate_data(self, table, y, **self._training_checks(), **of_targets)
-            X = numbers_as_read(model, table, X)
+            X = X if on_bins else numbers_as_read(model, table, X)
             warn_of_categories(model, table, stacklevel=4)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -101,7 +102,7 @@ class Training:
                 return validate_data(self, rows, reset=False, skip_check_array=True)
             with naming_columns(rows):
                 numbers = validate_data(self, rows, reset=False, **self._training_checks())
-            return features_of(numbers_as_read(model, rows, numbers))
+            return features_of(numbers if quantizer.trains_on_bins else numbers_as_read(model, rows, numbers))
 
         targets = self._encode_targets(model, y)
         others = training_arguments(fit_params or {}, rows_of, lambda labels: self._encode_more(model, y, labels))

@@ -168,3 +168,11 @@ def test_wide_integers_are_trained_on_as_the_library_reads_them(name, container)
     np.testing.assert_allclose(
         reg.predict(rows), model.predict(seconds if isinstance(rows, list) else rows), atol=1e-4 * np.ptp(Y)
     )
+
+
+def test_bins_of_wide_integers():
+    """Bins are made of integers as they are, in training and in predictions."""
+    seconds = (1.7e9 + 1e2 * X).astype(np.int64)
+    reg = FHERegressor(MODELS["lightgbm"], quantizer=UniformQuantizer(6), backend="clear").fit(seconds, Y)
+    bins = reg.quantizer_.training_features(seconds)
+    np.testing.assert_allclose(reg.predict(seconds), clone(MODELS["lightgbm"]).fit(bins, Y).predict(bins), atol=1e-3)
