@@ -8,6 +8,8 @@ import numpy as np
 
 from ._boosters import BoosterEstimator
 
+#: What the names are called: by most, by LightGBM before 4.6, and by CatBoost.
+_ATTRIBUTES = ("feature_names_in_", "feature_name_", "feature_names_")
 #: What stands before the number of a column that has no name.
 _NUMBERED = {"lightgbm": "Column_", "catboost": ""}
 
@@ -29,11 +31,11 @@ def column_names(model: Any) -> np.ndarray | None:
     source = model.booster if isinstance(model, BoosterEstimator) else model
     if isinstance(model, BoosterEstimator):
         names = model.column_names
-    elif hasattr(model, "feature_names_in_"):
-        names = model.feature_names_in_
     else:
-        names = getattr(model, "feature_names_", None)
-    library = type(source).__module__.partition(".")[0]
-    if names is None or list(names) == [f"{_NUMBERED.get(library)}{j}" for j in range(len(names))]:
+        names = next((getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)), None)
+    libraries = {cls.__module__.partition(".")[0] for cls in type(source).__mro__}
+    n_names = 0 if names is None else len(names)
+    numbered = [[f"{prefix}{j}" for j in range(n_names)] for key, prefix in _NUMBERED.items() if key in libraries]
+    if names is None or list(names) in numbered:
         return None
     return np.array(names, dtype=object)

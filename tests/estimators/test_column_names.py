@@ -84,6 +84,16 @@ def test_arrays_have_no_names(library):
     np.testing.assert_array_equal(clf.predict(X.to_numpy()), labels)
 
 
+def test_subclasses_number_columns_as_their_library_does():
+    lightgbm = pytest.importorskip("lightgbm")
+
+    class Named(lightgbm.LGBMClassifier):
+        """Changes nothing."""
+
+    model = Named(n_estimators=2, verbosity=-1).fit(X.to_numpy(), y)
+    assert not hasattr(FHEClassifier.from_fitted(model), "feature_names_in_")
+
+
 def test_names_that_are_the_same_once_rewritten_are_told_apart():
     frame = pd.DataFrame({"a b": [0.0, 1.0], "a_b": [1.0, 0.0]})
     clf = RandomForestClassifier(2).fit(frame, [0, 1])
