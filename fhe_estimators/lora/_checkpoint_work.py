@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .client.heads import fresh_parts
+from .client.heads import fresh_parts, has_trained_head, head_parts
 from .client.remote_linear import RemoteLinear
 from .client.split_model import CompiledModel
+from .client.start_adapter import StartAdapter
 from .training.checkpoints import check_work, stored_work
 from .training.examples import Example
 from .training.loop import TrainingPlan
@@ -81,6 +82,8 @@ def _work(tuner: Any, plan: TrainingPlan, fhe: str) -> dict[str, Any]:
         if evaluation is None
         else _digest([*_examples(evaluation.examples), _text(_array(evaluation.labels))]),
         "model": _model_digest(tuner.program_, tuner.task),
+        "adapter that the model came with": _adapter_digest(tuner.program_.start),
+        "head": _head_digest(tuner.program_.model),
         "fhe": fhe,
         "backend": repr(tuner.program_.parameters) if fhe != "disable" else None,
     }
@@ -95,8 +98,27 @@ def _model_digest(program: CompiledModel, task: str) -> str:
     for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
         fresh = task != "causal-lm" and name.split(".")[0] in fresh_parts(program.model)
         if "lora_" not in name and name.rpartition(".")[0] not in remote and not fresh:
-            parts += [f"{name} {tuple(tensor.shape)}", tensor.detach().cpu().contiguous().view(torch.uint8).numpy()]
+            parts += _tensors({name: tensor})
     return _digest(parts)
+
+
+def _adapter_digest(start: StartAdapter | None) -> str | None:
+    return None if start is None else _digest(_tensors(start.tensors))
+
+
+def _head_digest(model: Any) -> str | None:
+    """Of the head that the model came with; None for fresh ones."""
+    if not has_trained_head(model):
+        return None
+    parts = {f"{part}.": getattr(model, part).state_dict() for part in head_parts(model)}
+    return _digest(_tensors({prefix + name: value for prefix, part in parts.items() for name, value in part.items()}))
+
+
+def _tensors(tensors: Mapping[str, torch.Tensor]) -> list[Any]:
+    parts: list[Any] = []
+    for name, tensor in sorted(tensors.items()):
+        parts += [f"{name} {tuple(tensor.shape)}", tensor.detach().cpu().contiguous().view(torch.uint8).numpy()]
+    return parts
 
 
 def _examples(examples: Sequence[Example]) -> Iterable[str]:

@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import NotCompiledError
-from ._settings import changed_settings
+from ._settings import refuse_changed
+from .client.heads import has_trained_head
 from .client.split_model import CompiledModel
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION
 from .training.answers import answer_examples
 from .training.examples import Example, pieces
 from .training.inference import continuations, mean_loss, probabilities
-from .training.labels import labels_of_texts, with_token_labels
+from .training.labels import HeadClasses, labels_of_texts, with_token_labels
 from .training.tokenizing import Tokenization
 
 
@@ -44,6 +45,7 @@ class PredictionMixin:
     device: str
     completion_only_loss: bool | None
     assistant_only_loss: bool
+    _head_classes: HeadClasses
 
     def predict(self, X: Any, fhe: str | None = None) -> np.ndarray:
         """Labels of texts; for language models, the most probable next token id of each.
@@ -86,7 +88,8 @@ class PredictionMixin:
         examples = self._tokenize(X, continues=causal)
         if causal:
             examples = [example.cut(slice(-self.max_length, None)) for example in examples]
-        return probabilities(model, examples, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
+        found = probabilities(model, examples, self.pad_token_, self.batch_size, next_token=causal, device=self.device)
+        return found if causal else found[:, self._head_classes.outputs]
 
     def score(self, X: Any, y: Any = None, fhe: str | None = None) -> float:
         """Accuracy for classification; minus the mean loss of a token for language models (greater is better).
@@ -174,10 +177,8 @@ class PredictionMixin:
                 "This HELoRAFineTuner is neither compiled nor fitted. Call compile() to ask the base model, or fit(X) "
                 "to fine-tune it first."
             )
-        changed = changed_settings(self)
-        if changed:
-            raise NotCompiledError(f"{', '.join(changed)} changed since compile: call compile() or fit(X) again.")
-        if self.task == SEQUENCE_CLASSIFICATION:
+        refuse_changed(self)
+        if self.task == SEQUENCE_CLASSIFICATION and not has_trained_head(self.program_.model):
             check_is_fitted(self, "model_")  # the base model has no head for the classes
         self.program_.use(fhe or ("disable" if self.program_.has_weights else "execute"))
         return getattr(self, "model_", self.program_.model)

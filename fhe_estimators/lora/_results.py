@@ -7,9 +7,12 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from ._settings import refuse_changed
 from .client.adapters import save_adapter
 from .client.merging import merged
+from .model.loading import CAUSAL_LM
 from .model.quiet import quiet_libraries
+from .training.labels import HeadClasses
 
 
 class ResultMixin:
@@ -19,7 +22,9 @@ class ResultMixin:
     task: str
     verbose: int
     model_: Any
+    tokenizer_: Any
     pad_token_: int
+    _head_classes: HeadClasses
 
     def save_adapter(self, path: Any) -> None:
         """Write a PEFT adapter folder, for ``peft.PeftModel.from_pretrained``.
@@ -30,6 +35,7 @@ class ResultMixin:
             The folder; made if it does not exist.
         """
         check_is_fitted(self, "model_")
+        refuse_changed(self)
         save_adapter(self.model_, Path(path))
 
     def merge(self) -> Any:
@@ -43,5 +49,7 @@ class ResultMixin:
             It needs nothing of this library; ``save_pretrained`` keeps it.
         """
         check_is_fitted(self, "model_")
+        refuse_changed(self)
+        classes = None if self.task == CAUSAL_LM else self._head_classes.in_order_of_outputs
         with quiet_libraries(self.verbose):
-            return merged(self.model_, self.model, self.task, getattr(self, "classes_", None), self.pad_token_)
+            return merged(self.model_, self.model, self.tokenizer_, self.task, classes, self.pad_token_)

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from ..backends.lwe.client.verification import check_verify_bits
+from ..exceptions import NotCompiledError
 from .model.loading import TASKS
 from .training.optimization import SCHEDULES
 
@@ -57,6 +58,7 @@ _COMPILED = (
     "verify",
     "verify_bits",
     "memory_budget_bytes",
+    "reset_head",
 )
 
 
@@ -70,6 +72,13 @@ def changed_settings(settings: Any) -> list[str]:
     """Parameters that were changed since `compile`, which does not know of it."""
     then, now = settings._compiled_settings, compiled_settings(settings)
     return [name for name in _COMPILED if then[name] is not now[name] and not _equal(then[name], now[name])]
+
+
+def refuse_changed(settings: Any) -> None:
+    """A `NotCompiledError` that names the parameters that were changed since `compile`, if there are any."""
+    changed = changed_settings(settings)
+    if changed:
+        raise NotCompiledError(f"{', '.join(changed)} changed since compile: call compile() or fit(X) again.")
 
 
 def _equal(first: Any, second: Any) -> bool:

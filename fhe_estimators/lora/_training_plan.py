@@ -8,10 +8,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 
+from .client.heads import has_trained_head, head_names
 from .model.loading import CAUSAL_LM
 from .training.evaluation import EvaluationPlan
 from .training.examples import Example, predictable_pieces
-from .training.labels import encode_known_labels, encode_labels, labels_of_texts, with_token_labels
+from .training.labels import HeadClasses, encode_known_labels, encode_labels, labels_of_texts, with_token_labels
 from .training.loop import TrainingPlan
 from .training.optimization import OptimizationPlan
 
@@ -23,7 +24,9 @@ def training_plan(tuner: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any)
     if tuner.task == CAUSAL_LM:
         texts = with_token_labels(texts, y, tuner.program_.vocabulary_size)
     else:
-        tuner.classes_, labels = encode_labels(y, len(texts))
+        classes, codes = encode_labels(y, len(texts))
+        head = head_classes(tuner, classes)
+        tuner.classes_, tuner._head_classes, labels = head.labels, head, head.encode(classes)[codes]
     weights = _weights(tuner, y, sample_weight, len(texts))
     examples, weights = _examples(tuner, texts, weights)
     return TrainingPlan(
@@ -46,6 +49,14 @@ def training_plan(tuner: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any)
         ),
         evaluation=_evaluation_plan(tuner, eval_set),
     )
+
+
+def head_classes(tuner: Any, classes: np.ndarray) -> HeadClasses:
+    """Which output of the head is whose: of the one that came with the model, or of a fresh one."""
+    model = tuner.program_.model
+    if not has_trained_head(model):
+        return HeadClasses.of_fresh_head(classes)
+    return HeadClasses.of_trained_head(classes, head_names(model))
 
 
 def _examples(tuner: Any, texts: list[Example], weights: np.ndarray | None) -> tuple[list[Example], np.ndarray | None]:
@@ -109,7 +120,7 @@ def _evaluation_plan(tuner: Any, eval_set: Any) -> EvaluationPlan | None:
     if tuner.task == CAUSAL_LM:
         texts = with_token_labels(texts, y, tuner.program_.vocabulary_size)
     else:
-        labels = encode_known_labels(y, len(texts), tuner.classes_)
+        labels = encode_known_labels(y, len(texts), tuner._head_classes)
     return EvaluationPlan(
         examples=_examples(tuner, texts, None)[0],
         labels=labels,

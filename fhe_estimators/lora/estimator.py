@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import ClassifierTags, Tags
 
 from ..backends.lwe import resolve_linear_backend
 from ..quantizers.linear import resolve_linear_quantizer
-from ..utils import check_fhe_mode, progress_bar
-from ._checkpoint_work import with_checkpoint
+from ..utils import progress_bar
+from ._fitting import FittingMixin, begin_anew
 from ._predictions import PredictionMixin
 from ._results import ResultMixin
-from ._settings import changed_settings, check_settings, compiled_settings
-from ._training_plan import training_plan
-from .client.adapters import add_adapters
-from .client.heads import set_head
-from .client.loading import is_split, load_model
+from ._settings import check_settings, compiled_settings
+from .client.embeddings import fit_embeddings
+from .client.heads import check_head, has_trained_head, head_names, tell_head
+from .client.loading import Loaded, is_split, load_with_adapter
 from .client.memory import MemoryBudget
 from .client.split_model import CompiledModel, calibrate, compile_model, require_checks, warn_of_experts
 from .client.splitting import frozen_layers
@@ -26,14 +24,12 @@ from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
 from .model.architectures import guard_positions
 from .model.loading import CAUSAL_LM, SEQUENCE_CLASSIFICATION, load_tokenizer, pad_token
-from .model.private_adapters import take_off
 from .model.quiet import quiet_libraries
-from .training.callbacks import check_callbacks
 from .training.examples import batches, pieces
-from .training.loop import Training
+from .training.labels import HeadClasses
 
 
-class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
+class HELoRAFineTuner(FittingMixin, PredictionMixin, ResultMixin, BaseEstimator):
     """Fine-tune a language model with LoRA while untrusted workers compute its linear layers on ciphertexts.
 
     The client (this object) keeps texts, activations, gradients, adapters and losses. Workers hold the frozen weights
@@ -43,7 +39,8 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
     ----------
     model : PreTrainedModel, path or name on the hub
         A transformers model with ``nn.Linear`` or ``Conv1D`` layers (it is copied), a folder of one, a ``.gguf`` file,
-        or the client's folder that ``fhe-estimators split`` wrote. Decoders, and encoders for classification.
+        or the client's folder that ``fhe-estimators split`` wrote. Decoders, and encoders for classification. With a
+        LoRA adapter (a `peft.PeftModel`, or an adapter's folder), training goes on from it, with its own settings.
     tokenizer : tokenizer or path, default=None
         None stands for the one beside ``model``, if that is a path.
     task : {"causal-lm", "sequence-classification"}, default="causal-lm"
@@ -125,6 +122,9 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
     append_eos : bool, default=True
         Plain texts that a language model is trained on end with the tokenizer's end-of-sequence token, so that
         generation learns to stop. Measured texts, conversations and token ids are taken as they are.
+    reset_head : bool, default=False
+        Train a fresh classification head, though the model has one. By default it is kept: labels are found by the
+        names of its classes (``model.config.id2label``) or their numbers, and others are an error.
 
     Attributes
     ----------
@@ -200,6 +200,7 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
         assistant_only_loss: bool = False,
         callbacks: Any = None,
         append_eos: bool = True,
+        reset_head: bool = False,
     ):
         self.model = model
         self.tokenizer = tokenizer
@@ -238,6 +239,7 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
         self.assistant_only_loss = assistant_only_loss
         self.callbacks = callbacks
         self.append_eos = append_eos
+        self.reset_head = reset_head
 
     def compile(self, X: Any = None) -> HELoRAFineTuner:
         """Split the model, quantize the frozen weights, and register with the workers.
@@ -263,8 +265,11 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
         check_settings(self)
         backend, quantizer = resolve_linear_backend(self.backend), resolve_linear_quantizer(self.weight_quantizer)
         with quiet_libraries(self.verbose):
-            model = load_model(self.model, self.task)
+            loaded = load_with_adapter(self.model, self.task)
             self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
+        model = loaded.model
+        fit_embeddings(model, self.tokenizer_)
+        loaded = self._with_head(loaded)
         guard_positions(model.base_model)
         self.pad_token_ = pad_token(model, self.tokenizer_)
 
@@ -278,11 +283,14 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
             compile_model(model, quantizer, verify_bits=verify_bits, progress=progress)
         parameters = backend.select_parameters(self.batch_size * self.max_length)
         backend = MemoryBudget.of(self, model).of_hints(backend)
-        program = CompiledModel(model, backend, parameters, resolve_workers(self.workers), self.device)
+        workers = resolve_workers(self.workers)
+        program = CompiledModel(model, backend, parameters, workers, self.device, loaded.adapter)
         if self.workers is not None:
             program.pool()
         warn_of_experts(program)
-        self._forget_fit()
+        begin_anew(program, self)
+        if hasattr(self, "model_"):
+            del self.model_, self.history_
         self.program_ = program
         self._compiled_settings = compiled_settings(self)
         if quantizer.activations == "static-tensor":
@@ -291,6 +299,18 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
             examples = pieces(self._tokenize(X), self.max_length)
             calibrate(self.program_, batches(examples, self.pad_token_, self.batch_size, causal=True))
         return self
+
+    def _with_head(self, loaded: Loaded) -> Loaded:
+        """The model with the head that it came with, whose classes are set, or to be given a fresh one."""
+        if self.task != SEQUENCE_CLASSIFICATION or not has_trained_head(loaded.model):
+            return loaded
+        if self.reset_head:
+            return loaded.with_fresh_head()
+        check_head(loaded.model)
+        tell_head(loaded.model, pad_token(loaded.model, self.tokenizer_))
+        self._head_classes = HeadClasses.of_names(head_names(loaded.model))
+        self.classes_ = self._head_classes.labels
+        return loaded
 
     def check_workers(self) -> list[dict[str, Any]]:
         """Ask every worker what it holds and how fast it is, before a run. Nothing of the data is sent.
@@ -308,79 +328,6 @@ class HELoRAFineTuner(PredictionMixin, ResultMixin, BaseEstimator):
         if hasattr(self, "program_"):
             return report_workers(self.program_.workers() if workers is None else workers, self.program_.layers)
         return report_workers(workers or [], None)
-
-    def fit(
-        self, X: Any, y: Any = None, fhe: str = "execute", *, sample_weight: Any = None, eval_set: Any = None
-    ) -> HELoRAFineTuner:
-        """Train fresh adapters.
-
-        Parameters
-        ----------
-        X : sequence of texts, of pairs of texts, of conversations, or of sequences of token ids
-            Conversations are lists of messages, which the tokenizer's chat template renders; pairs are tuples. A table
-            (DataFrame, Dataset, dict, a tokenizer's output) is read from its column ``"input_ids"``, with its
-            ``"attention_mask"`` and ``"labels"``, ``"messages"`` or ``"text"``. Texts longer than ``max_length`` tokens
-            are cut into several for language models, and truncated for classification.
-        y : sequence of labels, default=None
-            The label of each text, for classification. For language models nothing, or for each text the token ids to
-            predict, of the same length, with -100 where nothing is to be learned.
-        fhe : {"execute", "simulate", "disable"}, default="execute"
-            Workers on ciphertexts; their noise without encryption; quantized weights in the clear.
-        sample_weight : array-like of shape (n_texts,), default=None
-            How much each text counts in the loss, which is the weighted mean over its predictions.
-        eval_set : texts, or tuple of (texts, labels), default=None
-            Not trained on; its loss, without weights, goes to `history_` and decides on ``early_stopping``.
-
-        Returns
-        -------
-        self : HELoRAFineTuner
-            This object, with `model_` and `history_` set. After a `KeyboardInterrupt`, too: it passes through, and what
-            was trained until then is kept.
-        """
-        check_settings(self)
-        check_fhe_mode(fhe)
-        if not hasattr(self, "program_") or changed_settings(self):
-            self.compile(X)
-        plan = training_plan(self, X, y, sample_weight, eval_set)
-        callbacks = check_callbacks(self.callbacks)
-        self._forget_fit()
-        plan, checkpoint_dir = with_checkpoint(self, plan, fhe)
-        self.program_.use(fhe, seed=plan.seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(plan.seed)
-            if self.task == SEQUENCE_CLASSIFICATION:
-                set_head(self.program_.model, len(self.classes_), self.pad_token_)
-            with quiet_libraries(self.verbose):
-                model = add_adapters(self.program_.model, self)
-            try:
-                training = Training(
-                    model,
-                    plan,
-                    self.program_.costs,
-                    checkpoint_dir=checkpoint_dir,
-                    checkpoint_steps=self.checkpoint_steps,
-                    callbacks=callbacks,
-                    tokenizer=self.tokenizer_,
-                    verbose=self.verbose,
-                )
-                with MemoryBudget.of(self, self.program_.model).keeping_products():
-                    training.run()
-            except KeyboardInterrupt:
-                if training.history:
-                    self.model_, self.history_ = model.eval(), training.history
-                else:
-                    take_off(self.program_.model.eval())
-                raise
-            except BaseException:
-                take_off(self.program_.model.eval())  # the base model answers, without half-trained adapters
-                raise
-        self.model_, self.history_ = model.eval(), training.history
-        return self
-
-    def _forget_fit(self) -> None:
-        if hasattr(self, "model_"):
-            take_off(self.program_.model)
-            del self.model_, self.history_
 
     def __sklearn_clone__(self) -> HELoRAFineTuner:
         copied = type(self)(**{name: clone(value, safe=False) for name, value in self.get_params(deep=False).items()})

@@ -146,7 +146,7 @@ def test_training_goes_on_though_fresh_poolers_differ(sequences, labels, tmp_pat
 
 
 def test_folders_of_classifiers_are_read_as_such(sequences, labels, tmp_path):
-    make("Bert", CLASSIFIER).save_pretrained(tmp_path / "model")
+    make("Bert", CLASSIFIER, num_labels=3).save_pretrained(tmp_path / "model")
     with pytest.raises(UnsupportedModelError, match=r"holds a classifier.*task='sequence-classification'"):
         HELoRAFineTuner(tmp_path / "model").compile()
     settings = {**SETTINGS, "weight_quantizer": "int8", "task": "sequence-classification"}

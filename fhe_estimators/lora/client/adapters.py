@@ -11,13 +11,18 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel
 
 from ...exceptions import UnsupportedModelError
+from .embeddings import save_embeddings
 from .lora_config import lora_config
 from .remote_linear import RemoteLinear
+from .start_adapter import StartAdapter
 
 
-def add_adapters(model: PreTrainedModel, settings: Any) -> peft.PeftModel:
-    """Wrap a model with fresh adapters; ``settings`` has the LoRA parameters of `HELoRAFineTuner`."""
-    config = lora_config(settings, model)
+def add_adapters(model: PreTrainedModel, settings: Any, start: StartAdapter | None = None) -> peft.PeftModel:
+    """Wrap a model with fresh adapters, or with what ``start`` was trained to.
+
+    ``settings`` has the LoRA parameters of `HELoRAFineTuner`.
+    """
+    config = lora_config(settings, model, None if start is None else start.config)
     wanted = config.target_modules
     try:
         adapted = peft.get_peft_model(model, config)
@@ -29,6 +34,8 @@ def add_adapters(model: PreTrainedModel, settings: Any) -> peft.PeftModel:
     for module in adapted.modules():
         if isinstance(module, BaseTunerLayer) and _is_remote(module.get_base_layer()):
             vars(module)["get_delta_weight"] = _refuse_merge
+    if start is not None:
+        start.load_into(adapted)
     return adapted
 
 
@@ -46,6 +53,7 @@ def _is_remote(module: Any) -> bool:
 def save_adapter(model: peft.PeftModel, path: Path) -> None:
     """Write the adapter's folder."""
     model.save_pretrained(str(path), save_embedding_layers=False)
+    save_embeddings(model, path)
     if has_transposed(model):
         # Conv1D layers were replaced by linear ones, but the adapter is to be loaded beside the original ones.
         config_path = path / "adapter_config.json"

@@ -30,6 +30,8 @@ from .splitting import Member, put_in, remote_groups
 #: Raised whenever an older reader would misread a newer client's part.
 CLIENT_FORMAT_VERSION = 2
 _CLIENT_WEIGHTS = "client.safetensors"
+#: The adapter that a split model came with, in the client's part: training goes on from it.
+ADAPTER_FOLDER = "adapter"
 
 
 def save_parts(model: PreTrainedModel, folder: Path) -> None:

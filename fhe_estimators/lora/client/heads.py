@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from ...exceptions import UnsupportedModelError
 
 _FRESH = "_fhe_fresh_modules"
+_TRAINED = "_fhe_trained_head"
 
 
 def as_classifier(model: PreTrainedModel) -> PreTrainedModel:
@@ -47,6 +48,32 @@ def fresh_parts(model: PreTrainedModel) -> list[str]:
     return list(vars(model).get(_FRESH, []))
 
 
+def mark_head(model: PreTrainedModel, *, is_trained: bool) -> None:
+    """Note whether the head came with the model: it is kept then."""
+    setattr(model, _TRAINED, is_trained)
+
+
+def has_trained_head(model: PreTrainedModel) -> bool:
+    """Whether the head came with the model."""
+    return bool(vars(model).get(_TRAINED, False))
+
+
+def check_head(model: PreTrainedModel) -> None:
+    """Refuse heads that were trained for something other than one class of each text."""
+    kind = getattr(model.config, "problem_type", None)
+    if int(model.config.num_labels or 0) < 2 or kind in ("regression", "multi_label_classification"):
+        raise ValueError(
+            f"The model's head is for {kind or 'regression'} ({model.config.num_labels} outputs, "
+            f"{head_names(model)[:5]}), and here each text has one class: pass reset_head=True to train a fresh head."
+        )
+
+
+def head_names(model: PreTrainedModel) -> list[str]:
+    """What the classes of a head are called, in its order."""
+    names: dict[Any, Any] = dict(model.config.id2label or {})
+    return [str(names.get(number, number)) for number in range(int(model.config.num_labels or 0))]
+
+
 def head_parts(model: PreTrainedModel) -> list[str]:
     """Modules of the head that have parameters, by name."""
     return [
@@ -65,8 +92,7 @@ def set_head(model: PreTrainedModel, n_classes: int, pad: int) -> None:
     """A fresh head for so many classes, as the architecture builds it, and fresh parts of the backbone."""
     model.config.num_labels = n_classes
     model.num_labels = n_classes  # type: ignore[assignment]
-    model.config.pad_token_id = pad
-    model.config.problem_type = "single_label_classification"
+    tell_head(model, pad)
     with torch.device("meta"):
         template = type(model)(copy.deepcopy(model.config))
     parameter = next(p for p in model.base_model.parameters() if p.device.type != "meta")
@@ -76,6 +102,12 @@ def set_head(model: PreTrainedModel, n_classes: int, pad: int) -> None:
         part = getattr(template.base_model, name)
         setattr(model.base_model, name, _initialized(template, part, parameter.device))
     model.eval()
+
+
+def tell_head(model: PreTrainedModel, pad: int) -> None:
+    """What a head is told: how texts are padded, and that each of them has one class."""
+    model.config.pad_token_id = pad
+    model.config.problem_type = "single_label_classification"
 
 
 def _initialized(model: Any, module: nn.Module, device: torch.device) -> nn.Module:

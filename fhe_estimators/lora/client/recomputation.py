@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from ..randomness import is_drawing, replayable
 from .remote_linear import RemoteLinear
 from .tape import Tape, playing
 
@@ -67,4 +68,5 @@ class _Recomputed:
             with playing(tape):
                 return self._forward(*args, **kwargs)
 
-        return checkpoint(run, *args, use_reentrant=False, **kwargs)
+        # The generator of a training is its own: the global one, which checkpoint() would restore, is left alone.
+        return checkpoint(replayable(run), *args, use_reentrant=False, preserve_rng_state=not is_drawing(), **kwargs)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from ...exceptions import NotCompiledError
 from .frozen_layer import FrozenLayer
 from .tape import kept_product
 
@@ -44,6 +45,18 @@ class _RemoteProduct(torch.autograd.Function):
         return inputs.reshape(*gradient.shape[:-1], layer.n_inputs).to(gradient.dtype), None
 
 
+class _NobodyYet:
+    """Says what to do if a model is used before it was chosen who multiplies."""
+
+    def forward(self, layer: FrozenLayer, inputs: torch.Tensor) -> torch.Tensor:
+        raise NotCompiledError(
+            f"Workers hold the weights of {layer.name}, and it was not chosen how to ask them: call predict, score, "
+            "perplexity, generate or fit of HELoRAFineTuner, which choose by fhe=."
+        )
+
+    backward = forward
+
+
 class RemoteGroup:
     """Modules that multiply the same input: one upload forward, one download backward for all of them.
 
@@ -59,10 +72,11 @@ class RemoteGroup:
         Set before use; the same for all groups of a model.
     """
 
+    products: Products = _NobodyYet()
+
     def __init__(self, layer: FrozenLayer, n_members: int):
         self.layer = layer
         self.n_members = n_members
-        self.products: Products
         self._input: torch.Tensor | None = None
         self._output: torch.Tensor | None = None
         self._waiting = 0

@@ -8,7 +8,7 @@ from ...backends.lwe.client.verification import DEFAULT_VERIFY_BITS, check_verif
 from ...quantizers.linear import resolve_linear_quantizer
 from ...utils import progress_bar
 from ..model.loading import checkpoint_task, load_tokenizer, refuse_parts
-from .checkpoint_part import save_parts
+from .checkpoint_part import ADAPTER_FOLDER, save_parts
 from .loading import load_model
 from .split_model import compile_model
 
@@ -33,7 +33,7 @@ def split(
         progress=lambda items: progress_bar(items, description="split", verbose=verbose),
     )
     save_parts(loaded, Path(out))
-    _keep_adapter(Path(model), Path(out) / "client" / "adapter")
+    _keep_adapter(Path(model), Path(out) / "client" / ADAPTER_FOLDER)
     tokenizer = load_tokenizer(model, None)
     if tokenizer is not None:
         tokenizer.save_pretrained(Path(out) / "client")

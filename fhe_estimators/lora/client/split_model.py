@@ -24,6 +24,7 @@ from .pool import WorkerPool
 from .products import ClearProducts, EncryptedProducts, SimulatedProducts
 from .remote_linear import Products, RemoteGroup
 from .splitting import remote_groups, take_out
+from .start_adapter import StartAdapter
 
 
 class CompiledModel:
@@ -38,6 +39,8 @@ class CompiledModel:
     workers : sequence of Worker, or None
         None for one in this process.
     device : str
+    start : StartAdapter or None
+        The adapter that the model came with.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class CompiledModel:
         parameters: LWEParameters,
         workers: Sequence[Worker] | None,
         device: str,
+        start: StartAdapter | None = None,
     ):
+        self.start = start
         self.model = model.to(device)
         self.backend = backend
         self.parameters = parameters
@@ -58,6 +63,12 @@ class CompiledModel:
         self._workers = workers
         self._pool: WorkerPool | None = None
         self._encrypted: EncryptedProducts | None = None
+        self._answer_in_the_clear()
+
+    def _answer_in_the_clear(self) -> None:
+        """Let the model be used as it is, until it is said who multiplies."""
+        if self.has_weights:
+            self.use("disable")
 
     def groups(self) -> list[RemoteGroup]:
         """Groups of remote modules, in the order of the model."""
@@ -103,6 +114,10 @@ class CompiledModel:
         # Hints and connections are made anew; secrets have no place in a pickle.
         return {**vars(self), "_pool": None, "_encrypted": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._answer_in_the_clear()
+
     @property
     def has_weights(self) -> bool:
         """Whether the client holds the frozen weights as well."""
@@ -110,7 +125,8 @@ class CompiledModel:
 
     def _n_own_weights(self) -> int:
         """Weights of the model that stay with the client: embeddings, norms, experts and the head, no adapters."""
-        frozen = (p for name, p in self.model.named_parameters() if "lora_" not in name)
+        trained = ("lora_", ".modules_to_save.", "trainable_tokens")
+        frozen = (p for name, p in self.model.named_parameters() if not any(word in name for word in trained))
         return sum(parameter.numel() for parameter in frozen)
 
     def describe(self) -> dict[str, Any]:

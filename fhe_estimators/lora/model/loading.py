@@ -17,7 +17,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
 )
-from transformers.utils import logging
+from transformers.utils import cached_file, logging
 
 from ...exceptions import ProtocolError, UnsupportedModelError
 from .architectures import CLASSIFIER, check_config
@@ -28,12 +28,12 @@ TASKS = (CAUSAL_LM, SEQUENCE_CLASSIFICATION)
 
 
 def load_pretrained(path: str | Path) -> PreTrainedModel:
-    """A model from a folder, a GGUF file or the hub, of the kind that it says it is."""
-    return load_for_task(path, None)[0]
+    """A model from a folder, a GGUF file or the hub, of the kind that it says it is, without its adapter."""
+    return without_adapters(load_for_task(path, None)[0])
 
 
 def load_for_task(path: str | Path, task: str | None) -> tuple[PreTrainedModel, list[str]]:
-    """A model from a folder, a GGUF file or the hub, in float32, without the adapter that may lie beside it.
+    """A model from a folder, a GGUF file or the hub, in float32, with the adapter that may lie beside it.
 
     Parameters
     ----------
@@ -44,16 +44,16 @@ def load_for_task(path: str | Path, task: str | None) -> tuple[PreTrainedModel, 
     Returns
     -------
     model : PreTrainedModel
-    fresh : list of str
-        Parts of a classifier's backbone that the checkpoint does not hold, such as a pooler.
+    missing : list of str
+        Parameters of a classifier that the checkpoint does not hold, such as those of its head or a pooler.
     """
-    folder, options = _location(path)
+    folder, options = _location(base_of_adapter(path))
     if options:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
         forget_quantization(model)
-        return without_adapters(model), []
+        return model, []
     refuse_parts(Path(folder))
-    config = _config(_model_of_adapter(folder))
+    config = _config(folder)
     kind = _kind(config, task, folder)
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # of its report on weights that are missing, which is looked at below
@@ -70,25 +70,47 @@ def load_for_task(path: str | Path, task: str | None) -> tuple[PreTrainedModel, 
         raise UnsupportedModelError(
             f"{folder} lacks weights of the language model ({', '.join(missing[:3])}): they would be random."
         )
-    prefix = f"{model.base_model_prefix}."
-    fresh = sorted({key.removeprefix(prefix).split(".")[0] for key in missing if key.startswith(prefix)})
-    return dequantized(without_adapters(model)), fresh
+    return dequantized(model), missing
 
 
 def checkpoint_task(path: str | Path) -> str:
     """The task of the model in a folder: classification for classifiers, else language modelling."""
-    folder, options = _location(path)
+    folder, options = _location(base_of_adapter(path))
     if options or not (Path(folder) / "config.json").exists():
         return CAUSAL_LM
     return SEQUENCE_CLASSIFICATION if _is_classifier_config(_config(folder)) else CAUSAL_LM
 
 
-def _model_of_adapter(folder: str) -> str:
+def has_adapter(path: str | Path) -> bool:
+    """Whether a folder, or a repository of the hub, holds an adapter, with or without a model beside it."""
+    return Path(path).suffix != ".gguf" and checkpoint_file(path, "adapter_config.json") is not None
+
+
+def base_of_adapter(path: str | Path) -> str:
     """The model that a folder with nothing but an adapter was trained on; other folders as they are."""
-    adapter = Path(folder) / "adapter_config.json"
-    if (Path(folder) / "config.json").exists() or not adapter.exists():
-        return folder
-    return str(json.loads(adapter.read_text()).get("base_model_name_or_path") or folder)
+    if not has_adapter(path) or checkpoint_file(path, "config.json") is not None or _location(path)[1]:
+        return str(path)
+    adapter = checkpoint_file(path, "adapter_config.json")
+    base = json.loads(Path(str(adapter)).read_text()).get("base_model_name_or_path")
+    if not base:
+        raise ValueError(
+            f"model={str(path)!r} holds an adapter of a model that was in memory (its base_model_name_or_path is "
+            "empty): load that model, and pass peft.PeftModel.from_pretrained(model, folder)."
+        )
+    return str(base)
+
+
+def checkpoint_file(path: str | Path, name: str, *, offline: bool = False) -> str | None:
+    """A file of a folder, or of a repository of the hub (if ``offline``, of its copy here); None if it is not there."""
+    if Path(path).is_dir():
+        return str(Path(path) / name) if (Path(path) / name).exists() else None
+    if not str(path) or Path(path).exists() or Path(path).is_absolute():
+        return None
+    try:
+        found = cached_file(str(path), name, local_files_only=offline, _raise_exceptions_for_missing_entries=False)
+    except (OSError, ValueError):  # no such repository, or no connection: whoever loads the model says it
+        return None
+    return None if found is None else str(found)
 
 
 def _config(folder: str) -> Any:
@@ -194,9 +216,15 @@ def load_tokenizer(model: Any, tokenizer: Any) -> Any:
     if tokenizer is not None or not isinstance(model, (str, Path)):
         return tokenizer
     folder, options = _location(model)
-    if options or any((Path(folder) / name).exists() for name in _TOKENIZER_FILES):
+    if not options and has_adapter(folder) and not _has_tokenizer(folder):
+        folder, options = _location(base_of_adapter(folder))
+    if options or _has_tokenizer(folder):
         return AutoTokenizer.from_pretrained(folder, **options)
     return None if Path(folder).is_dir() else _tokenizer_of_hub(folder)
+
+
+def _has_tokenizer(folder: str) -> bool:
+    return any((Path(folder) / name).exists() for name in _TOKENIZER_FILES)
 
 
 def _tokenizer_of_hub(name: str) -> Any:

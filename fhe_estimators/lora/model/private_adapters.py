@@ -24,8 +24,8 @@ def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
     found = take_off(model)
     if found:
         warnings.warn(
-            f"The model comes with an adapter ({len(found)} modules, such as {found[0]}). Adapters are private: "
-            "workers get the base model's weights only, and training begins with a fresh one.",
+            f"The model comes with an adapter ({len(found)} modules, such as {found[0]}), which is left out: adapters "
+            "are private, and workers need the base model's weights only.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -18,6 +18,7 @@ from ...exceptions import NonFiniteError
 from ...utils import progress_bar
 from ..client.recomputation import recomputed_blocks
 from ..costs import Costs
+from ..randomness import Randomness, draws_when_training
 from .callbacks import Callbacks
 from .checkpoints import load_checkpoint, save_checkpoint, trained_parameters
 from .evaluation import EvaluationPlan, best_entry, has_stalled
@@ -110,6 +111,7 @@ class Training:
         model: nn.Module,
         plan: TrainingPlan,
         costs: Costs,
+        randomness: Randomness,
         *,
         checkpoint_dir: Path | None = None,
         checkpoint_steps: int = 50,
@@ -120,6 +122,8 @@ class Training:
         self.model = model
         self.plan = plan
         self.costs = costs
+        self._randomness = randomness
+        randomness.redirects = draws_when_training(model)
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_steps = checkpoint_steps
         self.verbose = verbose
@@ -193,7 +197,7 @@ class Training:
         self._tell("train_end")
 
     def _step(self, step: int, epoch: int, rows: np.ndarray) -> dict[str, Any]:
-        torch.manual_seed(self.plan.seed + step)  # dropout, so that resumed training repeats it
+        self._randomness.seed(self.plan.seed + step)  # dropout, so that resumed training repeats it
         start = time.perf_counter()
         self._tell("step_begin")
         rate = self._schedule.rate
