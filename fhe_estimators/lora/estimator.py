@@ -18,7 +18,14 @@ from .client.embeddings import fit_embeddings
 from .client.heads import check_head, has_trained_head, head_names, tell_head
 from .client.loading import Loaded, is_split, load_with_adapter
 from .client.memory import MemoryBudget
-from .client.split_model import CompiledModel, calibrate, compile_model, require_checks, warn_of_experts
+from .client.split_model import (
+    CompiledModel,
+    calibrate,
+    compile_model,
+    require_checks,
+    warn_of_experts,
+    warn_of_rounding,
+)
 from .client.splitting import frozen_layers
 from .client.worker_reports import report_workers
 from .client.workers import resolve_workers
@@ -288,6 +295,7 @@ class HELoRAFineTuner(FittingMixin, PredictionMixin, ResultMixin, BaseEstimator)
         if self.workers is not None:
             program.pool()
         warn_of_experts(program)
+        warn_of_rounding(program)
         begin_anew(program, self)
         if hasattr(self, "model_"):
             del self.model_, self.history_

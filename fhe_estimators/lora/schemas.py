@@ -113,6 +113,7 @@ class ClientLayerEntry(LayerEntry):
     quantizer: QuantizerEntry
     norms: dict[Direction, NormsEntry]
     members: Annotated[list[MemberEntry], Field(min_length=1)]
+    rounding_error: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     verify_bits: Annotated[int, Field(ge=0, le=10_000)]
 
 

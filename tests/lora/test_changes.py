@@ -1,7 +1,9 @@
 """Parameters changed after `compile`, what `generate` is asked for, and steps that were all skipped."""
 
+import peft
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.exceptions import NonFiniteError, NotCompiledError
@@ -36,6 +38,45 @@ def test_generate_gives_as_many_and_as_long_continuations_as_asked(llama):
     assert tuner.generate([[1, 2]], max_new_tokens=3, return_dict_in_generate=True, **options) == [plain]
     with torch.no_grad():
         assert plain[0] == int(llama(torch.tensor([[1, 2]])).logits[0, -1].argmax())
+
+
+@pytest.mark.parametrize("place", ["in training", "while the adapter is made"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_fit_after_an_interrupted_one_trains_its_own_layers_only(place, error, llama, sequences, monkeypatch):
+    class Interrupt(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 1:
+                raise error
+
+    tuner = HELoRAFineTuner(llama, max_length=16, max_steps=2)
+    if place == "in training":
+        with pytest.raises(error):
+            tuner.set_params(callbacks=[Interrupt()]).fit(sequences, fhe="disable")
+    else:
+        real = peft.get_peft_model
+
+        def interrupted(*args, **kwargs):
+            real(*args, **kwargs)
+            raise error
+
+        monkeypatch.setattr("peft.get_peft_model", interrupted)
+        with pytest.raises(error):
+            tuner.fit(sequences, fhe="disable")
+        monkeypatch.setattr("peft.get_peft_model", real)
+    tuner.set_params(callbacks=None, target_modules=["q_proj"]).fit(sequences, fhe="disable")
+    trained = [name for name, parameter in tuner.model_.named_parameters() if parameter.requires_grad]
+    assert trained and all(".q_proj.lora_" in name for name in trained)
+    assert not any("lora_" in name and ".q_proj." not in name for name in tuner.model_.state_dict())
+    fresh = HELoRAFineTuner(llama, target_modules=["q_proj"], max_length=16, max_steps=2).fit(sequences, fhe="disable")
+    assert [entry["loss"] for entry in tuner.history_] == [entry["loss"] for entry in fresh.history_]
+
+
+def test_results_of_a_model_that_was_changed_are_an_error(llama, sequences, tmp_path):
+    tuner = HELoRAFineTuner(llama, **SETTINGS).fit(sequences, fhe="disable").set_params(model=make_model("gpt2"))
+    with pytest.raises(NotCompiledError, match="model changed since compile"):
+        tuner.merge()
+    with pytest.raises(NotCompiledError, match="model changed since compile"):
+        tuner.save_adapter(tmp_path)
 
 
 def test_training_of_skipped_steps_only_is_an_error(sequences):

@@ -15,7 +15,7 @@ from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.cli import main
 from fhe_estimators.exceptions import ProtocolError, WorkerError
 from fhe_estimators.lora import LocalWorker
-from fhe_estimators.lora.client.checkpoint_part import save_parts
+from fhe_estimators.lora.client.checkpoint_part import CLIENT_FORMAT_VERSION, save_parts
 from fhe_estimators.lora.client.loading import load_model
 from fhe_estimators.lora.client.split_model import compile_model
 from fhe_estimators.lora.worker.checkpoint_part import block_selector, load_worker_part
@@ -80,7 +80,9 @@ def test_damaged_parts(tmp_path):
     with pytest.raises(ProtocolError, match="damaged"):
         load_worker_part(folder / "workers")
     manifest = folder / "client" / "fhe_parts.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 99'))
+    manifest.write_text(
+        manifest.read_text().replace(f'"format_version": {CLIENT_FORMAT_VERSION}', '"format_version": 99')
+    )
     with pytest.raises(ProtocolError, match="version 99"):
         HELoRAFineTuner(str(folder / "client")).compile()
     with pytest.raises(ProtocolError, match="not a part"):

@@ -183,6 +183,53 @@ def test_callbacks_are_obeyed(llama, sequences):
     assert [number for number, entry in enumerate(tuner.history_, 1) if "eval_loss" in entry] == [3, 5]
 
 
+class StopsEpochs(TrainerCallback):
+    """Ends every epoch after so many of its steps."""
+
+    def __init__(self, after, dies_at=None):
+        self.after, self.dies_at, self.n, self.ended = after, dies_at, 0, []
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.n = 0
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.dies_at:
+            raise KeyboardInterrupt
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.n += 1
+        control.should_epoch_stop = self.n == self.after
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        self.ended.append(state.global_step)
+
+
+def test_an_epoch_that_a_callback_stops_is_over(llama, sequences, tmp_path):
+    settings = {"max_length": 16, "batch_size": 8, "epochs": 3}  # three steps an epoch
+    callback = StopsEpochs(2)
+    tuner = HELoRAFineTuner(llama, callbacks=[callback], **settings)
+    tuner.fit(sequences, fhe="disable", eval_set=sequences[:4])
+    steps = [(entry["epoch"], entry["step"]) for entry in tuner.history_]
+    assert steps == [
+        (0, 0),
+        (0, 1),
+        (1, 3),
+        (1, 4),
+        (2, 6),
+        (2, 7),
+    ]
+    assert callback.ended == [2, 4, 6]
+    assert ["eval_loss" in entry for entry in tuner.history_] == [False, True] * 3
+    interrupted = HELoRAFineTuner(llama, checkpoint_dir=tmp_path, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.set_params(callbacks=[StopsEpochs(2, dies_at=2)]).fit(sequences, fhe="disable")
+    interrupted.set_params(callbacks=[StopsEpochs(2)]).fit(sequences, fhe="disable")
+    assert losses(interrupted) == losses(tuner)
+
+
 def test_early_stopping_of_transformers_stops_as_our_own(llama, sequences):
     ours = HELoRAFineTuner(llama, early_stopping=3, **OVERFITTING)
     ours.fit(sequences[:2], fhe="disable", eval_set=sequences[12:])

@@ -22,13 +22,13 @@ from ..model.architectures import CLASSIFIER
 from ..model.weights import BACKWARD, DIRECTIONS, FORWARD
 from ..schemas import ClientLayerEntry, ClientManifest, NormsEntry
 from ..worker.checkpoint_part import CLIENT_LAYERS, FORMAT_VERSION, MANIFEST, read_manifest, write_json
-from .frozen_layer import FrozenLayer
+from .frozen_layer import FrozenLayer, Outliers
 from .layer_checks import CHECKS_FILE, StoredChecks, drawn_sets, forget_stored
 from .remote_linear import RemoteLinear
 from .splitting import Member, put_in, remote_groups
 
 #: Raised whenever an older reader would misread a newer client's part.
-CLIENT_FORMAT_VERSION = 2
+CLIENT_FORMAT_VERSION = 3
 _CLIENT_WEIGHTS = "client.safetensors"
 #: The adapter that a split model came with, in the client's part: training goes on from it.
 ADAPTER_FOLDER = "adapter"
@@ -58,6 +58,7 @@ def save_parts(model: PreTrainedModel, folder: Path) -> None:
             "quantizer": asdict(layer.quantizer),
             "norms": {direction: _norms_entry(layer.norms[direction]) for direction in DIRECTIONS},
             "members": members[number],
+            "rounding_error": layer.rounding_error,
             "verify_bits": 0 if layer.checks is None else layer.checks.verify_bits,
         }
         for number, (entry, layer) in enumerate(zip(entries, layers, strict=True))
@@ -174,6 +175,9 @@ def _own_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 def _layer_tensors(layer: FrozenLayer) -> dict[str, torch.Tensor]:
     tensors = {"scales": layer.scales.contiguous()}
+    if layer.outliers is not None:
+        tensors["outliers/columns"] = layer.outliers.columns.contiguous()
+        tensors["outliers/weights"] = layer.outliers.weights.contiguous()
     for direction in DIRECTIONS:
         tensors[f"norms/{direction}"] = layer.norms[direction].euclidean.contiguous()
     return tensors
@@ -194,6 +198,7 @@ def _layer_from(folder: Path, number: int, entry: ClientLayerEntry, tensors: dic
         or sum(member.n_outputs for member in entry.members) * (quantizer.n_limbs) != rows
     ):
         raise ProtocolError(f"The client's part in {folder} is damaged: layer {entry.name!r} has sizes that differ.")
+    outliers = _outliers_from(folder, entry, tensors, rows // quantizer.n_limbs)
     checks = None
     if entry.verify_bits:
         checks = StoredChecks(folder, entry.name, number, check_verify_bits(entry.verify_bits), n_outputs)
@@ -206,4 +211,25 @@ def _layer_from(folder: Path, number: int, entry: ClientLayerEntry, tensors: dic
         norms={d: WeightNorms(tensors[f"norms/{d}"], **norms[d].model_dump()) for d in DIRECTIONS},
         quantizer=quantizer,
         checks=checks,
+        outliers=outliers,
+        rounding_error=entry.rounding_error,
     )
+
+
+def _outliers_from(
+    folder: Path, entry: ClientLayerEntry, tensors: dict[str, torch.Tensor], n_outputs: int
+) -> Outliers | None:
+    columns, weights = tensors.get("outliers/columns"), tensors.get("outliers/weights")
+    if columns is None and weights is None:
+        return None
+    if (
+        columns is None
+        or weights is None
+        or columns.dtype != torch.int64
+        or weights.dtype != torch.float32
+        or tuple(weights.shape) != (n_outputs, len(columns))
+        or not ((columns >= 0) & (columns < entry.shape[1])).all()
+        or (columns.diff() <= 0).any()
+    ):
+        raise ProtocolError(f"The client's part in {folder} is damaged: outliers of layer {entry.name!r} do not fit.")
+    return Outliers(columns, weights)

@@ -10,8 +10,32 @@ import torch
 
 from ...backends.lwe import WeightNorms
 from ...quantizers.linear import LinearQuantizer
+from ..model.outliers import round_weights
 from ..model.weights import DIRECTIONS, oriented, weights_digest
 from .layer_checks import FreshChecks, LayerChecks
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Columns of a layer's weights that the client multiplies itself, in floating point.
+
+    Parameters
+    ----------
+    columns : tensor of int64, shape (n_outliers,)
+    weights : tensor of float32, shape (n_outputs, n_outliers)
+    """
+
+    columns: torch.Tensor
+    weights: torch.Tensor
+
+    def add_outputs(self, outputs: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """Outputs (n_tokens, n_outputs) with what these columns make of inputs (n_tokens, n_inputs)."""
+        return torch.addmm(outputs, inputs[:, self.columns.to(inputs.device)], self.weights.to(inputs.device).T)
+
+    def add_gradients(self, inputs: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        """Gradients of inputs (n_tokens, n_inputs) with what these columns make of those of outputs."""
+        columns = self.columns.to(inputs.device)
+        return inputs.index_add(1, columns, gradients @ self.weights.to(gradients.device))
 
 
 @dataclass
@@ -34,6 +58,10 @@ class FrozenLayer:
         None if responses are not verified. Secret, and in no pickle.
     static_largest : float or None
         Largest input seen in calibration.
+    outliers : Outliers or None
+        Weights that are not among the integers.
+    rounding_error : float
+        What rounding changes, relative to typical weights.
     """
 
     name: str
@@ -46,14 +74,25 @@ class FrozenLayer:
     weights: torch.Tensor | None = None
     checks: LayerChecks | None = field(default=None, repr=False)
     static_largest: float | None = None
+    outliers: Outliers | None = None
+    rounding_error: float = 0.0
 
     @classmethod
     def quantized(cls, name: str, weights: torch.Tensor, quantizer: LinearQuantizer) -> FrozenLayer:
         """Quantize weights of shape (n_outputs, n_inputs)."""
-        integers, scales = quantizer.quantize_weights(weights)
-        norms = {direction: WeightNorms.of(oriented(integers, direction)) for direction in DIRECTIONS}
+        rounded = round_weights(weights, quantizer)
+        integers = rounded.integers
         return cls(
-            name, weights.shape[1], weights.shape[0], scales, weights_digest(integers), norms, quantizer, integers
+            name=name,
+            n_inputs=weights.shape[1],
+            n_outputs=weights.shape[0],
+            scales=rounded.scales,
+            digest=weights_digest(integers),
+            norms={direction: WeightNorms.of(oriented(integers, direction)) for direction in DIRECTIONS},
+            quantizer=quantizer,
+            weights=integers,
+            outliers=Outliers(rounded.columns, rounded.outliers) if len(rounded.columns) else None,
+            rounding_error=rounded.error,
         )
 
     def add_checks(self, verify_bits: int) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from ...exceptions import UnsupportedModelError
+from ..randomness import Randomness
 
 _FRESH = "_fhe_fresh_modules"
 _TRAINED = "_fhe_trained_head"
@@ -34,7 +35,8 @@ def as_classifier(model: PreTrainedModel) -> PreTrainedModel:
         setattr(backbone, name, None)  # such as a pooler that this kind of head does not use
     setattr(classifier, classifier.base_model_prefix, backbone)
     mark_fresh(classifier, missing)
-    set_head(classifier, 2, 0)
+    with Randomness("cpu", seed=0).drawing():  # until the classes are known
+        set_head(classifier, 2, 0)
     return classifier
 
 

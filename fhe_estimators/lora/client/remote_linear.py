@@ -32,7 +32,10 @@ class _RemoteProduct(torch.autograd.Function):
         layer = group.layer
 
         def compute() -> torch.Tensor:
-            outputs = group.products.forward(layer, inputs.detach().reshape(-1, layer.n_inputs).to(torch.float32))
+            flat = inputs.detach().reshape(-1, layer.n_inputs).to(torch.float32)
+            outputs = group.products.forward(layer, flat)
+            if layer.outliers is not None:
+                outputs = layer.outliers.add_outputs(outputs, flat)
             return outputs.reshape(*inputs.shape[:-1], layer.n_outputs).to(inputs.dtype)
 
         return kept_product(compute)
@@ -42,6 +45,8 @@ class _RemoteProduct(torch.autograd.Function):
         (gradient,), layer = gradients, ctx.group.layer
         flat = gradient.reshape(-1, layer.n_outputs).to(torch.float32)
         inputs = ctx.group.products.backward(layer, flat)
+        if layer.outliers is not None:
+            inputs = layer.outliers.add_gradients(inputs, flat)
         return inputs.reshape(*gradient.shape[:-1], layer.n_inputs).to(gradient.dtype), None
 
 

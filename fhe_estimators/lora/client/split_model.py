@@ -16,6 +16,7 @@ from ...quantizers.linear import LinearQuantizer
 from ...utils import check_fhe_mode
 from ..costs import Costs
 from ..model.groups import find_groups
+from ..model.outliers import WARNED_ERROR
 from ..protocol import Worker
 from ..worker.worker import LocalWorker
 from .frozen_layer import FrozenLayer
@@ -133,7 +134,10 @@ class CompiledModel:
         """Parameters, sizes and what each side learns.
 
         ``"verified"`` is the soundness of the checks in bits, ``"remote_share"`` that of the model's weights that
-        workers multiply by: embeddings, norms, the head and experts stay with the client.
+        workers multiply by: embeddings, norms, the head and experts stay with the client. ``"rounding_errors"`` says
+        by layer what rounding the weights changes, relative to typical weights of their rows, and
+        ``"n_outlier_columns"`` how many columns of weights the client multiplies itself, in floating point, since they
+        would spoil the rounding of all others.
         """
         coefficients = sum(len(norms.euclidean) for layer in self.layers for norms in layer.norms.values())
         n_weights = sum(len(layer.scales) * layer.n_inputs for layer in self.layers)
@@ -150,6 +154,10 @@ class CompiledModel:
             "download_bytes_per_value": self.backend.download_bits // 8,
             "hint_bytes": 4 * self.parameters.dimension * coefficients,
             "public_seed_bytes": KEY_BYTES,
+            "rounding_errors": {layer.name: layer.rounding_error for layer in self.layers},
+            "n_outlier_columns": sum(
+                len(layer.outliers.columns) for layer in self.layers if layer.outliers is not None
+            ),
             "verified": self.verify_bits,
             "client_learns": "everything it computes; the model's architecture, its embeddings, norms and head, and "
             "the scales and norms of the remote weights",
@@ -171,6 +179,21 @@ def compile_model(
         if verify_bits is not None:
             layer.add_checks(verify_bits)
     return model
+
+
+def warn_of_rounding(program: CompiledModel) -> None:
+    """Name the layers whose weights rounding changes much."""
+    coarse = [layer for layer in program.layers if layer.rounding_error > WARNED_ERROR]
+    if coarse:
+        worst = max(coarse, key=lambda layer: layer.rounding_error)
+        advice = "" if worst.quantizer.n_limbs > 1 else " Use weight_quantizer='int16' for 16 bits."
+        warnings.warn(
+            f"Rounding changes the weights of {len(coarse)} of {len(program.layers)} layers by more than "
+            f"{WARNED_ERROR:.0%}, most in {worst.name}: {worst.rounding_error:.0%} of typical weights; "
+            f"program_.describe()['rounding_errors'] has them all.{advice}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def warn_of_experts(program: CompiledModel) -> None:

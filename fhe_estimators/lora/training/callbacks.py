@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..model.quiet import quiet_libraries
+
 if TYPE_CHECKING:
     from .loop import TrainingPlan
 
@@ -40,7 +42,8 @@ class Callbacks:
         self._objects = objects
         self._arguments = None
         if self._callbacks:
-            self._arguments = _training_arguments(_settings(plan, checkpoint_steps), output_dir)
+            with quiet_libraries():
+                self._arguments = _training_arguments(_settings(plan, checkpoint_steps), output_dir)
 
     def call(self, event: str, **more: Any) -> None:
         """Call ``on_<event>`` of each."""

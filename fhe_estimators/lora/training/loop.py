@@ -181,7 +181,7 @@ class Training:
         self.model.train()
         self._tell("init_end")
         self._tell("train_begin")
-        stopped_epoch, done = -1, self.history[-1]["step"] if self.history else -1
+        stopped_epoch, done = _stopped_epoch(self.history), self.history[-1]["step"] if self.history else -1
         for step, (epoch, rows) in enumerate(bar):
             stops = callbacks.control.should_training_stop or has_stalled(self.history, self._patience)
             if step <= done or stops or epoch == stopped_epoch:
@@ -191,9 +191,8 @@ class Training:
                 self._tell("epoch_begin")
             entry = self._step(step, epoch, rows)
             bar.set_postfix(loss=f"{entry['loss']:.3f}", MB=f"{_megabytes(entry):.0f}")
-            if callbacks.control.should_epoch_stop:
+            if entry.get("epoch_stopped"):
                 stopped_epoch = epoch
-                callbacks.control._new_epoch()
         self._tell("train_end")
 
     def _step(self, step: int, epoch: int, rows: np.ndarray) -> dict[str, Any]:
@@ -205,22 +204,26 @@ class Training:
         entry = {"step": step, "epoch": epoch, "learning_rate": rate, **found}
         entry |= _phases(self.costs, time.perf_counter() - start)
         self.history.append(entry)
-        ends_epoch = (step + 1) % self.plan.steps_an_epoch == 0
         self._tell("step_end")
         _stop_if_diverged(self.history)
         self._log(entry)
-        self._evaluate(entry, ends_epoch=ends_epoch, is_last=step + 1 == len(self._steps))
+        ends_epoch = (step + 1) % self.plan.steps_an_epoch == 0
+        if not ends_epoch and self._callbacks.control.should_epoch_stop:
+            ends_epoch = entry["epoch_stopped"] = True
+        self._callbacks.control._new_epoch()
+        is_last = step + 1 == len(self._steps) or (ends_epoch and epoch == self._steps[-1][0])
+        self._evaluate(entry, ends_epoch=ends_epoch, is_last=is_last)
         self._schedule.advance(entry)
         self._is_whole = True
         if ends_epoch:
             self._tell("epoch_end")
-        if self._is_save_due(step):
+        if is_last or self._is_save_due(step):
             self._save()
             self._tell("save")
         return entry
 
     def _is_save_due(self, step: int) -> bool:
-        if step + 1 == len(self._steps) or (step + 1) % self.checkpoint_steps == 0:
+        if (step + 1) % self.checkpoint_steps == 0:
             return True
         control = self._callbacks.control
         return control.should_save or control.should_training_stop or has_stalled(self.history, self._patience)
@@ -302,6 +305,11 @@ class Training:
         state.global_step, state.max_steps = done, len(self._steps)
         state.epoch, state.num_train_epochs = done / self.plan.steps_an_epoch, self.plan.epochs
         self._callbacks.call(event, **more)
+
+
+def _stopped_epoch(history: Sequence[Mapping[str, Any]]) -> int:
+    """The epoch that a callback has stopped last; -1 if none was."""
+    return max((entry["epoch"] for entry in history if entry.get("epoch_stopped")), default=-1)
 
 
 def _phases(costs: Costs, seconds: float) -> dict[str, float]:

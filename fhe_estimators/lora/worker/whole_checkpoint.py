@@ -7,6 +7,7 @@ import torch
 from ...quantizers.linear import resolve_linear_quantizer
 from ..model.groups import find_groups, group_name, weight_matrix
 from ..model.loading import load_pretrained
+from ..model.outliers import round_weights
 
 
 def quantized_weights(model: str, weight_quantizer: str) -> dict[str, torch.Tensor]:
@@ -16,5 +17,5 @@ def quantized_weights(model: str, weight_quantizer: str) -> dict[str, torch.Tens
     weights = {}
     for paths in find_groups(backbone):
         merged = torch.cat([weight_matrix(backbone.get_submodule(path)) for path in paths])
-        weights[group_name(paths)] = quantizer.quantize_weights(merged)[0]
+        weights[group_name(paths)] = round_weights(merged, quantizer).integers
     return weights
