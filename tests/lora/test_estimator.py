@@ -113,8 +113,8 @@ def test_adapter_is_pefts_own_format(tmp_path, sequences):
 
 
 def test_classification_in_a_grid_search(llama, sequences, labels):
-    tuner = HELoRAFineTuner(llama, task="sequence-classification", max_length=16, epochs=20, learning_rate=1e-2)
-    search = GridSearchCV(tuner, {"r": [2, 4], "batch_size": [24, 48]}, cv=2)
+    settings = {"max_length": 16, "epochs": 20, "batch_size": 24, "learning_rate": 1e-2}
+    search = GridSearchCV(HELoRAFineTuner(llama, task="sequence-classification", **settings), {"r": [2, 4]}, cv=2)
     search.fit(sequences, labels, fhe="simulate")
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     best = search.best_estimator_
