@@ -7,6 +7,7 @@ from typing import Any
 
 from fhe_estimators import HELoRAFineTuner
 from fhe_estimators.datasets import fetch_smollm2
+from fhe_estimators.lora._settings import compiled_settings
 from fhe_estimators.lora.client.loading import load_model
 from fhe_estimators.lora.costs import Costs
 from fhe_estimators.lora.model.loading import load_tokenizer, pad_token
@@ -19,8 +20,16 @@ class Float32LoRA(HELoRAFineTuner):
         model = load_model(self.model, self.task)
         self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
         self.pad_token_ = pad_token(model, self.tokenizer_)
-        self.program_ = SimpleNamespace(model=model, costs=Costs(), has_weights=True, use=lambda *_, **__: None)
+        self.program_ = SimpleNamespace(
+            model=model,
+            start=None,
+            costs=Costs(),
+            has_weights=True,
+            vocabulary_size=int(model.config.vocab_size),
+            use=lambda *_, **__: None,
+        )
         self._forget_fit()
+        self._compiled_settings = compiled_settings(self)
         return self
 
 
