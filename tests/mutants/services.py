@@ -6,6 +6,7 @@ _REFUSALS = "serving/test_service.py::TestRefusals"
 _KEYS = "serving/test_remote_model.py::TestKeys"
 _ASKING = "serving/test_connect.py::TestWhoMayAsk"
 _POOL = "serving/test_pool.py"
+_RELIABILITY = "serving/test_reliability.py"
 
 MUTANTS = [
     *of_file(
@@ -32,6 +33,12 @@ MUTANTS = [
             f"{_REFUSALS}::test_keys_of_another_client_are_not_found",
         ),
         (
+            "service: an upload ends another",
+            "if not _is_partial(entry[2])]",
+            "if entry[2]]",
+            f"{_RELIABILITY}::test_an_upload_goes_on_whatever_else_is_kept_or_starts",
+        ),
+        (
             "service: keys without a bound",
             "if total > self._client_bytes:",
             "if total < 0:",
@@ -56,6 +63,12 @@ MUTANTS = [
     *of_file(
         "serving/server/processes.py",
         (
+            "service: some wait for ever",
+            "if self._n_passed < _MAX_PASSED:",
+            "if self._n_passed >= 0:",
+            f"{_POOL}::test_those_who_wait_are_served_where_their_keys_are_and_nobody_waits_for_ever",
+        ),
+        (
             "service: a queue without end",
             "if not self._idle and n_waiting >= self.max_waiting:",
             "if not self._idle and n_waiting < 0:",
@@ -66,6 +79,15 @@ MUTANTS = [
             "_MAX_DEATHS = 2",
             "_MAX_DEATHS = 1",
             f"{_POOL}::test_killed_processes_are_replaced_and_their_work_is_done_again",
+        ),
+    ),
+    *of_file(
+        "utils/http/server/running.py",
+        (
+            "service: who takes an answer slowly holds it",
+            "self._send_timer = self.loop.call_later(send_seconds, self.transport.abort)",
+            "pass",
+            f"{_RELIABILITY}::test_clients_that_take_their_answer_slowly_are_left",
         ),
     ),
     *of_file(
@@ -94,6 +116,12 @@ MUTANTS = [
     ),
     *of_file(
         "serving/client/scores_file.py",
+        (
+            "predict: two runs write one file",
+            "fcntl.LOCK_EX | fcntl.LOCK_NB",
+            "fcntl.LOCK_SH | fcntl.LOCK_NB",
+            "serving/test_predict_command.py::TestCSV::test_two_runs_at_once",
+        ),
         (
             "predict: what a crash left is kept",
             "self._file.truncate(n_bytes)\n        self._file.seek(n_bytes)",

@@ -93,7 +93,7 @@ def test_changed_messages_are_malformed(service, client, request_of_one_row, n):
     assert scoring.pool._deaths._value.get() == deaths
 
 
-@pytest.mark.parametrize("n", [10, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_schemathesis(command, n):
     """Requests that the document's schemas give, and requests that they exclude."""
     schemathesis = pytest.importorskip("schemathesis")

@@ -125,6 +125,30 @@ def test_clients_with_one_token_and_room_for_the_keys_of_one(folder, model, clie
         assert answers(http, 500) == 0
 
 
+def test_an_upload_goes_on_whatever_else_is_kept_or_starts(tmp_path):
+    """Beside uploads of the same client, and other services (replicas) with the same folder."""
+    from fhe_estimators.utils.http.server import Metrics
+
+    def store():
+        limits = {"largest_bytes": 100, "client_bytes": 150, "total_bytes": 1000, "seconds": 0.0}
+        return key_store.KeyStore(tmp_path, **limits, metrics=Metrics())
+
+    first = store()
+    place = first._place("alice", "program")
+    place.mkdir(parents=True)
+    partials = [place / f"{key_store._PARTIAL}{i}" for i in range(3)]
+    for i, partial in enumerate(partials):
+        partial.write_bytes(bytes([i]) * 90)
+    kept = first.keep(partials[0], "alice")
+    store()
+    assert partials[1].exists() and partials[2].exists()
+    kept = first.keep(partials[1], "alice")  # makes room for itself
+    os.utime(partials[2], (0, 0))
+    assert {path.name for path in place.iterdir()} == {kept, partials[2].name}
+    store()
+    assert not partials[2].exists()  # nobody receives for a day
+
+
 def test_clients_that_vanish(folder, model, service, request_of_one_row, client):
     """In the middle of a body, and before their answer: nothing of them is left."""
     scoring, url, http = service
