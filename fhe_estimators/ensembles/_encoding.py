@@ -123,8 +123,10 @@ class RowEncoding:
                 codes = _codes_of_series(mapped[j], column, name)
                 unknown = np.isnan(codes) & ~column.isna().to_numpy()
                 if self.refuses_unknown and unknown.any():
+                    first = column[unknown].iloc[0]
+                    first = first.item() if isinstance(first, np.generic) else first
                     raise ValueError(
-                        f"Column {name!r} holds {column[unknown].iloc[0]!r}, a category that the training set did not "
+                        f"Column {name!r} holds {first!r}, a category that the training set did not "
                         "have. Make it missing, or leave the row out."
                     )
                 columns.append(codes)
