@@ -151,11 +151,11 @@ MUTANTS = [
         ),
     ),
     *of_file(
-        "serving/client/connect/tables.py",
+        "serving/client/csv_rows.py",
         (
             "connect: files that are cut off",
-            "if found and len(cells) != len(found[0]):",
-            "if found and len(cells) > len(found[0]):",
+            "if width and len(cells) != width:",
+            "if width and len(cells) > width:",
             "serving/test_connect_tables.py::TestFiles",
         ),
     ),

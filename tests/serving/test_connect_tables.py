@@ -14,9 +14,9 @@ from fhe_estimators.ensembles._encoding import CategoryColumn, CategorySet
 from fhe_estimators.quantizers import ThresholdQuantizer
 from fhe_estimators.serving import FHEClient, FHEServer
 from fhe_estimators.serving.archive import load_client_archive
-from fhe_estimators.serving.client.connect.features import Features
 from fhe_estimators.serving.client.connect.results import Results
-from fhe_estimators.serving.client.connect.tables import read_table
+from fhe_estimators.serving.client.csv_rows import read_table
+from fhe_estimators.serving.client.features import Features
 
 
 class OfModel:
@@ -79,7 +79,7 @@ class TestFiles:
         table = read_table(text.encode("utf-8-sig"), features)
         assert table.rows["size"].tolist()[::2] == [0.30000000000000004, 1e-3] and np.isnan(table.rows["size"][1])
         assert table.rows["kind"].tolist() == ["a", "01", "NA"]  # as written: neither 1 nor missing
-        assert table.others["id"].tolist() == ["=1", "007", "x"] and "'id'" in table.notes[0]
+        assert table.texts["id"].tolist() == ["=1", "007", "x"] and "'id'" in table.notes[0]
 
     @pytest.mark.parametrize("separator", [",", ";", "\t"])
     def test_separators_and_quotes(self, features, separator):
@@ -109,7 +109,7 @@ class TestFiles:
             ("size,size,kind\n1,2,a\n", "same name: 'size'"),
             ("1.5,2\n1,2\n", "first line holds numbers"),
             ("size,kind\n", "no rows"),
-            ("", "no rows"),
+            ("", "is empty"),
         ],
     )
     def test_what_is_not_right_is_refused_with_its_place(self, features, text, message):

@@ -17,6 +17,7 @@ pytest.importorskip("pandas")
 
 import pandas
 
+from fhe_estimators import FHERegressor
 from fhe_estimators.cli import main
 from fhe_estimators.serving.client import scores_file
 from tests.serving.served import iris_model, metric, served
@@ -94,12 +95,42 @@ class TestCSV:
         rows, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
         X.iloc[:, 1:].assign(prediction=1).to_csv(rows, index=False)
         assert scored(service, rows, out) == 1
-        assert "lack 1 columns of the model: sepal length (cm)" in capsys.readouterr().err
+        assert "lacks 1 columns of the model: 'sepal length (cm)'" in capsys.readouterr().err
         assert scored(service, rows, tmp_path / "other.csv", "--keep", "number") == 1
-        assert "--keep names columns that the rows lack: number" in capsys.readouterr().err
+        assert "lacks columns that are to be kept: 'number'" in capsys.readouterr().err
         X.assign(prediction=1).to_csv(rows, index=False)
         assert scored(service, rows, tmp_path / "third.csv", "--keep", "prediction") == 1
         assert "rename it in the rows" in capsys.readouterr().err
+
+    def test_what_would_be_shifted_or_made_missing_is_refused(self, service, model, tmp_path, capsys):
+        rows = tmp_path / "rows.csv"
+        lines = model[2].to_csv(index=False).splitlines()
+        cut = [*lines[:60], lines[60].rpartition(",")[0], *lines[61:]]
+        twice = [lines[0] + "," + lines[0].rpartition(",")[2], *[line + ",1" for line in lines[1:]]]
+        words = [*lines[:60], "tall" + lines[60][lines[60].index(",") :], *lines[61:]]
+        cases = ((cut, "Line 61 has 3 cells"), (twice, "the same name"), (words, "Row 60, column 'sepal length (cm)'"))
+        for number, (text, message) in enumerate(cases):
+            rows.write_text("\n".join(text))
+            assert scored(service, rows, tmp_path / f"scores_{number}.csv", *SMALL) == 1
+            assert message in capsys.readouterr().err
+
+    def test_categories_are_what_they_look_like(self, tmp_path, capsys):
+        """Not the numbers that they could be read as."""
+        lightgbm = pytest.importorskip("lightgbm")
+        X = pandas.DataFrame({"code": pandas.Categorical(["01", "1", "2", "NA"] * 50)})
+        model = lightgbm.LGBMRegressor(n_estimators=5, min_child_samples=5).fit(X, [0.0, 1.0, 2.0, 3.0] * 50)
+        reg = FHERegressor.from_fitted(model, X, backend="clear").compile()
+        reg.save_server(tmp_path / "model.server.fhe")
+        reg.save_client(tmp_path / "model.client.fhe")
+        rows, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
+        texts = ["NA", "01", "1", "2", "5"]
+        rows.write_text("code\n" + "\n".join(texts))
+        with served([tmp_path / "model.server.fhe"]) as service:
+            assert scored(service, rows, out, "--rows-per-request", "2", "--concurrent", "1") == 0
+        known = pandas.Categorical([*texts[:-1], None], categories=X["code"].cat.categories)
+        expected = model.predict(pandas.DataFrame({"code": known}))
+        np.testing.assert_allclose(pandas.read_csv(out)["prediction"], expected, atol=1e-4)
+        assert "categories that the training set did not have: '5'" in capsys.readouterr().err
 
     def test_what_is_kept_stays_the_text_it_is(self, service, model, tmp_path):
         """A number in the first part may be none in the next, and one of many digits is no float."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...utils import import_optional, progress_bar
+from .features import Features
 from .forecast import request_rows
 from .remote_model import RemoteModel
 from .row_tables import read_parts
@@ -66,16 +67,21 @@ def predict(
         if not quiet:
             print(f"{url}: {_summary(remote, method)}", file=sys.stderr)
         done, skipped = 0, scores.n_rows
+        told: set[str] = set()
         with progress_bar((), description="score rows", verbose=int(not quiet), total=None) as bar:
             bar.update(skipped)
-            for table, kept in read_parts(source, size, keep or []):
+            for table, kept, notes in read_parts(source, size, Features(remote._session().model), keep or []):
                 start = max(0, skipped - done)
-                fresh, kept = table.iloc[start:], kept.iloc[start:].reset_index(drop=True)
+                fresh, kept = table[start:], kept.iloc[start:].reset_index(drop=True)
                 done += len(table)
                 if len(fresh):
-                    found = getattr(remote, method)(_features(remote, fresh, keep or []))
+                    found = getattr(remote, method)(fresh)
                     scores.append(_beside(pandas, kept, _scores(pandas, method, remote, found)))
                     bar.update(len(fresh))
+                for note in notes:
+                    if note not in told:
+                        print(note, file=sys.stderr)
+                        told.add(note)
         if scores.n_rows == 0:
             raise ValueError(f"{source} has no rows.")
         scores.finish()
@@ -88,22 +94,6 @@ def _summary(remote: RemoteModel, method: str) -> str:
         f"{method} with {facts['scheme']}, {facts['security_bits']} bits; 1,000 rows take about "
         f"{forecast['seconds']:.3g} s and {(forecast['upload_bytes'] + forecast['download_bytes']) / 1e6:.3g} MB"
     )
-
-
-def _features(remote: RemoteModel, table: Any, keep: list[str]) -> Any:
-    names = getattr(remote, "feature_names_in_", None)
-    if names is None:
-        table = table.drop(columns=keep)
-        if table.shape[1] != remote.n_features_in_:
-            raise ValueError(
-                f"The model has {remote.n_features_in_} features without names; the rows have {table.shape[1]} columns "
-                "beside those of --keep."
-            )
-        return table.to_numpy()
-    lacking = [str(name) for name in names if name not in table.columns]
-    if lacking:
-        raise ValueError(f"The rows lack {len(lacking)} columns of the model: {', '.join(lacking[:10])}.")
-    return table[list(names)]
 
 
 def _beside(pandas: Any, kept: Any, scores: Any) -> Any:

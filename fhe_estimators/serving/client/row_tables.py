@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ...utils import import_optional
+from .csv_rows import CSVRows
+from .features import Features
+
+Part = tuple[Any, Any, list[str]]
 
 
-def read_parts(source: Path, size: int, keep: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+def read_parts(source: Path, size: int, features: Features, keep: Sequence[str]) -> Iterator[Part]:
     """Rows of a CSV or Parquet file, in order.
 
     Parameters
@@ -18,50 +22,66 @@ def read_parts(source: Path, size: int, keep: Sequence[str]) -> Iterator[tuple[A
         The file; Parquet if its name ends so.
     size : int
         Rows of a part, at most.
+    features : Features
+        Of the model.
     keep : sequence of str
         Columns to copy. Values of a CSV file stay the text that they are, those of a Parquet file keep their type: no
         zero in front of an identifier is lost, and no integer becomes a float where others are missing.
 
     Yields
     ------
-    rows, kept : DataFrame
-        All columns, with values as numbers where they are; and those to copy.
+    rows : DataFrame or ndarray
+        As the model takes them.
+    kept : DataFrame
+        The columns to copy.
+    notes : list of str
+        What a person should know of how the part was read.
 
     Raises
     ------
     ValueError
-        If the file lacks columns to copy.
+        If the file lacks columns, has two of one name, or holds what the model cannot take.
     """
-    pandas = import_optional("pandas", extra="datasets", purpose="Tables of rows")
     if source.suffix == ".parquet":
-        yield from _parquet_parts(pandas, source, size, list(keep))
-    else:
-        yield from _csv_parts(pandas, source, size, list(keep))
+        yield from _parquet_parts(source, size, features, list(keep))
+        return
+    try:
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            for part in CSVRows(file, features, keep).parts(size):
+                yield part.rows, part.texts, part.notes
+    except UnicodeDecodeError:
+        raise ValueError(f"{source} is no UTF-8 text: save it as CSV in UTF-8.") from None
 
 
-def _parquet_parts(pandas: Any, source: Path, size: int, keep: list[str]) -> Iterator[tuple[Any, Any]]:
+def _parquet_parts(source: Path, size: int, features: Features, keep: list[str]) -> Iterator[Part]:
+    pandas = import_optional("pandas", extra="datasets", purpose="Tables of rows")
     parquet = import_optional("pyarrow.parquet", extra="parquet", package="pyarrow", purpose="Parquet files")
     with parquet.ParquetFile(source) as file:
-        _check_there(keep, file.schema_arrow.names)
+        names = list(file.schema_arrow.names)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"Columns have the same name: {', '.join(repeated)}.")
+        lacking = [name for name in keep if name not in names]
+        if lacking:
+            raise ValueError(f"The file lacks columns that are to be kept: {', '.join(lacking)}.")
+        wanted = _columns_of_model(names, features, keep)
         for batch in file.iter_batches(batch_size=size):
+            rows = batch.select(wanted).to_pandas()
             kept = batch.select(keep).to_pandas(types_mapper=pandas.ArrowDtype)
-            yield batch.to_pandas(), kept.reset_index(drop=True)
+            yield rows if features.are_named else rows.to_numpy(), kept.reset_index(drop=True), []
 
 
-def _csv_parts(pandas: Any, source: Path, size: int, keep: list[str]) -> Iterator[tuple[Any, Any]]:
-    _check_there(keep, pandas.read_csv(source, nrows=0).columns)
-    # not a last bit of a number may change: thresholds are compared exactly
-    with pandas.read_csv(source, chunksize=size, float_precision="round_trip") as parts:
-        if not keep:
-            for part in parts:
-                yield part, part[[]].reset_index(drop=True)
-            return
-        with pandas.read_csv(source, chunksize=size, usecols=keep, dtype=str, na_filter=False) as texts:
-            for part, kept in zip(parts, texts, strict=True):
-                yield part, kept[keep].reset_index(drop=True)
-
-
-def _check_there(keep: list[str], columns: Any) -> None:
-    missing = [name for name in keep if name not in list(columns)]
-    if missing:
-        raise ValueError(f"--keep names columns that the rows lack: {', '.join(missing)}.")
+def _columns_of_model(names: list[str], features: Features, keep: list[str]) -> list[str]:
+    if features.are_named:
+        wanted = [feature.name for feature in features.all]
+        lacking = [name for name in wanted if name not in names]
+        if lacking:
+            raise ValueError(f"The file lacks {len(lacking)} columns of the model: {', '.join(lacking[:10])}.")
+        return wanted
+    wanted = [name for name in names if name not in keep]
+    if len(wanted) != len(features.all):
+        raise ValueError(
+            f"The model has {len(features.all)} features without names, and the file {len(wanted)} columns for them: "
+            "leave out the others."
+        )
+    return wanted

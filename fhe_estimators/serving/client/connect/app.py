@@ -16,11 +16,11 @@ from ....exceptions import FHEError
 from ....utils import import_optional
 from ....utils.http.server import Bodies, Refusal
 from ....utils.http.server.errors import as_json
+from ..csv_rows import Table, read_table
+from ..features import Features
 from ..remote_model import RemoteModel
-from .features import Features
 from .guard import Guard
 from .job import SHOWN_ROWS, Job
-from .tables import Table, read_table
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"/": ("connect.html", "text/html"), "/connect.js": ("connect.js", "text/javascript")}

@@ -12,12 +12,12 @@ import numpy as np
 
 from ....exceptions import FHEError
 from ....utils import import_optional
+from ..csv_rows import Table
+from ..features import Features
 from ..fhe_client import FHEClient
 from ..forecast import request_rows
 from ..remote_model import RemoteModel
-from .features import Features
 from .results import Results
-from .tables import Table
 
 #: Rows that the page shows; the file has all.
 SHOWN_ROWS = 200
@@ -135,6 +135,6 @@ class Job:
             return None
         pandas = import_optional("pandas", extra="datasets", purpose="Tables of scores")
         columns = self._results.columns()
-        others = self._table.others.rename(columns=lambda name: f"input_{name}" if name in columns else name)
+        others = self._table.texts.rename(columns=lambda name: f"input_{name}" if name in columns else name)
         table = pandas.concat([others.reset_index(drop=True), pandas.DataFrame(columns)], axis=1)
         return table.to_csv(index=False, lineterminator="\n").encode()

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....ensembles.links import ClassificationLink, IsolationLink
 from ...archive import ClientModel
-from .tables import is_number
+from ..csv_rows import is_number
 
 _REASONS = 12
 

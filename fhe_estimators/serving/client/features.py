@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ....ensembles import RowEncoding
-from ....utils import import_optional
-from ...archive import ClientModel
+from ...ensembles import RowEncoding
+from ...utils import import_optional
+from ..archive import ClientModel
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
