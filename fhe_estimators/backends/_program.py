@@ -84,7 +84,13 @@ class Program(ABC):
         return float(known[1] + (n_rows - 1) * (known[1000] - known[1]) / 999)
 
     def required_memory_bytes(self) -> int:
-        """Memory of a server process that a request takes at least: what `describe` tells, unless it caches."""
+        """Memory of a server process that a request takes at least.
+
+        Returns
+        -------
+        n_bytes : int
+            What `describe` tells as ``peak_memory_bytes``, unless that counts caches.
+        """
         return int(self.describe()["peak_memory_bytes"])
 
     def engine_for(self, n_rows: int) -> str:

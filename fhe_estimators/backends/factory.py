@@ -29,7 +29,7 @@ class LazyBackend(Backend):
     #: ``module:Class`` in it of the server's half; made from a program and the options of `Evaluator`.
     evaluator_class: ClassVar[str]
 
-    def find(self, name: str) -> Any:
+    def _find(self, name: str) -> Any:
         """What ``module:attribute`` of the package stands for."""
         return find_named(f"{self.package}.{name}")
 
@@ -38,7 +38,7 @@ class LazyBackend(Backend):
 
     def client(self, spec: ClientSpec, *, verbose: int = 0) -> Client:
         self.require_libraries()
-        client: Client = self.find(self.client_class)(spec, verbose=verbose)
+        client: Client = self._find(self.client_class)(spec, verbose=verbose)
         return client
 
     def evaluator(
@@ -51,7 +51,7 @@ class LazyBackend(Backend):
         memory_budget_bytes: int | None = None,
     ) -> Evaluator:
         self.require_libraries()
-        evaluator: Evaluator = self.find(self.evaluator_class)(
+        evaluator: Evaluator = self._find(self.evaluator_class)(
             program,
             n_jobs=n_jobs,
             verbose=verbose,

@@ -33,13 +33,13 @@ class AutoBackend(LazyBackend):
     evaluator_class = "evaluator:AutoEvaluator"
 
     def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:
-        return self.find("compilation:quantize")(ensemble, quantizer)
+        return self._find("compilation:quantize")(ensemble, quantizer)
 
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        return self.find("compilation:compile_program")(ensemble, quantizer, verbose=verbose)
+        return self._find("compilation:compile_program")(ensemble, quantizer, verbose=verbose)
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
-        return self.find("program:load_program")(ensemble, metadata)
+        return self._find("program:load_program")(ensemble, metadata)
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        return self.find("program:simulate")(program, codes)
+        return self._find("program:simulate")(program, codes)

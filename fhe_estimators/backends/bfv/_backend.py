@@ -39,10 +39,10 @@ class BFVBackend(SealBackend):
         return quantize_leaves(quantizer.quantize_thresholds(ensemble), score_bits)
 
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        return self.find("program:compile_program")(ensemble, quantizer.hidden_code_bits, quantizer.client_learns)
+        return self._find("program:compile_program")(ensemble, quantizer.hidden_code_bits, quantizer.client_learns)
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
-        return self.find("program:load_program")(ensemble, metadata)
+        return self._find("program:load_program")(ensemble, metadata)
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
         return sum_leaves(program.ensemble, codes)  # there is no noise in the results to simulate

@@ -45,14 +45,14 @@ class CKKSBackend(SealBackend):
         return f"CKKSBackend(layout={self.layout!r})"
 
     def quantize(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer) -> TreeEnsemble:
-        return self.find("program:quantize_for_ckks")(ensemble, quantizer, self.layout)
+        return self._find("program:quantize_for_ckks")(ensemble, quantizer, self.layout)
 
     def compile(self, ensemble: TreeEnsemble, quantizer: FeatureQuantizer, *, verbose: int = 0) -> Program:
-        return self.find("program:compile_program")(ensemble, quantizer, self.layout, verbose=verbose)
+        return self._find("program:compile_program")(ensemble, quantizer, self.layout, verbose=verbose)
 
     def load(self, ensemble: TreeEnsemble, metadata: dict[str, Any]) -> Program:
-        parameters = self.find("parameters:CKKSParameters").from_json(metadata.get("parameters", {}))
-        program = self.find("program:CKKSProgram")(
+        parameters = self._find("parameters:CKKSParameters").from_json(metadata.get("parameters", {}))
+        program = self._find("program:CKKSProgram")(
             ensemble, parameters, metadata.get("hidden_code_bits"), str(metadata.get("client_learns"))
         )
         if program.schedule.n_levels != parameters.n_levels:
@@ -60,5 +60,5 @@ class CKKSBackend(SealBackend):
         return program
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        sums = self.find("simulation:simulate_leaf_sums")(program, codes, np.random.default_rng())
+        sums = self._find("simulation:simulate_leaf_sums")(program, codes, np.random.default_rng())
         return np.rint(sums).astype(np.int64)

@@ -92,4 +92,4 @@ class TFHEBackend(LazyBackend):
         load_concrete()
 
     def simulate(self, program: Program, codes: np.ndarray) -> np.ndarray:
-        return self.find("_simulation:simulate")(program, codes)
+        return self._find("_simulation:simulate")(program, codes)
