@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("ray")
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
 
 import httpx
-import ray
-from ray import serve
 
 from fhe_estimators.serving import RemoteModel
 from fhe_estimators.serving.ray_app import build, ray_app
@@ -26,6 +25,9 @@ N_REPLICAS = 2
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory):
+    ray = pytest.importorskip("ray")
+    from ray import serve
+
     folder = tmp_path_factory.mktemp("models")
     clf, X = iris_model(folder, backend="ckks")
     (folder / "tokens").write_text("alice token-of-alice\n")
@@ -88,6 +90,7 @@ def test_a_replica_that_is_killed_under_load(deployed):
 
 
 def test_arguments():
+    pytest.importorskip("ray")
     for arguments in ({}, {"archives": "x"}, {"archives": "x", "keys_dir": "y", "replicas": 3}):
         with pytest.raises(ValueError, match="archives= and keys_dir= are needed"):
             build(arguments)
