@@ -22,6 +22,7 @@ class ResultMixin:
     task: str
     verbose: int
     model_: Any
+    tokenizer: Any
     tokenizer_: Any
     pad_token_: int
     _head_classes: HeadClasses
@@ -50,6 +51,7 @@ class ResultMixin:
         """
         check_is_fitted(self, "model_")
         refuse_changed(self)
+        tokenizer = None if self.tokenizer is None else self.tokenizer_
         classes = None if self.task == CAUSAL_LM else self._head_classes.in_order_of_outputs
         with quiet_libraries(self.verbose):
-            return merged(self.model_, self.model, self.tokenizer_, self.task, classes, self.pad_token_)
+            return merged(self.model_, self.model, tokenizer, self.task, classes, self.pad_token_)

@@ -275,7 +275,8 @@ class HELoRAFineTuner(FittingMixin, PredictionMixin, ResultMixin, BaseEstimator)
             loaded = load_with_adapter(self.model, self.task)
             self.tokenizer_ = load_tokenizer(self.model, self.tokenizer)
         model = loaded.model
-        fit_embeddings(model, self.tokenizer_)
+        # Tokenizers of checkpoints may have tokens that no text has: only one that was given asks for more.
+        fit_embeddings(model, None if self.tokenizer is None else self.tokenizer_)
         loaded = self._with_head(loaded)
         guard_positions(model.base_model)
         self.pad_token_ = pad_token(model, self.tokenizer_)
