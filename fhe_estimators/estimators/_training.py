@@ -128,6 +128,11 @@ class Training:
                 f"This {type(model).__name__} splits on categories, and the quantizer made bins of numbers of them: "
                 "use quantizer='threshold', or train without categorical features."
             )
+        if quantizer.trains_on_bins and ensemble.encoding is not None and ensemble.encoding.missing is not None:
+            raise ValueError(
+                f"This {type(model).__name__} has missing={ensemble.encoding.missing:g}, and the quantizer takes that "
+                "for a number: use quantizer='threshold', or NaN for missing values."
+            )
         self._discard_program()
         self.__dict__.pop("preprocessing_", None)  # of a pipeline that was imported before
         quantizer.absent_value_ = absent_value(model)

@@ -10,12 +10,13 @@ import pytest
 from lightgbm import LGBMRegressor
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBRegressor
 
-from fhe_estimators import FHEDecisionTreeRegressor, FHEIsolationForest, FHERegressor
+from fhe_estimators import FHEClassifier, FHEDecisionTreeRegressor, FHEIsolationForest, FHERegressor
 from fhe_estimators.estimators import FHEContributions
 from fhe_estimators.quantizers import UniformQuantizer
 from fhe_estimators.serving import FHEClient
@@ -176,3 +177,13 @@ def test_bins_of_wide_integers():
     reg = FHERegressor(MODELS["lightgbm"], quantizer=UniformQuantizer(6), backend="clear").fit(seconds, Y)
     bins = reg.quantizer_.training_features(seconds)
     np.testing.assert_allclose(reg.predict(seconds), clone(MODELS["lightgbm"]).fit(bins, Y).predict(bins), atol=1e-3)
+
+
+@pytest.mark.parametrize("quantizer", ["uniform", "quantile"])
+def test_bins_are_of_numbers_that_none_stands_for_a_missing_one(quantizer):
+    xgboost = pytest.importorskip("xgboost")
+    X, y = load_breast_cancer(return_X_y=True)
+    X[::7, 3] = -999
+    clf = FHEClassifier(xgboost.XGBClassifier(n_estimators=2, missing=-999), quantizer=quantizer, backend="clear")
+    with pytest.raises(ValueError, match=r"has missing=-999, and the quantizer .* quantizer='threshold', or NaN"):
+        clf.fit(X, y)
