@@ -51,7 +51,7 @@ $(DEMO_READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(READY): $(DEMO_READY)
-	@echo "Adding PyTorch, transformers, Concrete, LightGBM, CatBoost, matplotlib and the test tools: about 2.3 GB, some minutes"
+	@echo "Adding PyTorch, transformers, Concrete, LightGBM, CatBoost, matplotlib and the test tools: about 2.7 GB, some minutes"
 	@echo "(twice that where PyTorch comes with CUDA)."
 	@$(call install,.venv,$(PINNED) -e $(TEST_EXTRAS) $(XGBOOST))
 	@$(call installed,.venv)
