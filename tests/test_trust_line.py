@@ -41,7 +41,8 @@ WORKER = (
 import json, os, socket, sys, threading, time
 import httpx, torch, uvicorn
 from fhe_estimators.cli import main
-from fhe_estimators.lora.protocol import PRODUCTS_PATH, pack_tensor, unpack_tensor
+from fhe_estimators.lora.protocol import PRODUCTS_PATH, pack_tensor
+from fhe_estimators.lora.tensor_messages import unpack_tensor
 
 class OnceServer(uvicorn.Server):
     def run(self, sockets=None):

@@ -17,8 +17,8 @@ def _executed(source, name):
     inherited = getattr_static(source, name)
 
     @available_if(lambda self: inherited.__get__(self, type(self)))
-    def method(self, X, fhe="execute"):
-        return inherited.__get__(self, type(self))(X, fhe=fhe)
+    def method(self, X, fhe="execute", **params):
+        return inherited.__get__(self, type(self))(X, fhe=fhe, **params)
 
     return method
 

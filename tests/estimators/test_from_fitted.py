@@ -25,9 +25,9 @@ def lightgbm_classifier():
 
 
 CLASSIFIERS = [
-    lambda: DecisionTreeClassifier(max_depth=3),
-    lambda: RandomForestClassifier(4, max_depth=3),
-    lambda: GradientBoostingClassifier(n_estimators=4, max_depth=2),
+    lambda: DecisionTreeClassifier(max_depth=3, random_state=0),
+    lambda: RandomForestClassifier(4, max_depth=3, random_state=0),
+    lambda: GradientBoostingClassifier(n_estimators=4, max_depth=2, random_state=0),
     lambda: HistGradientBoostingClassifier(max_iter=4, max_depth=2),
     xgboost_classifier,
     lightgbm_classifier,
