@@ -29,12 +29,6 @@ MUTANTS = [
             "if n_bytes < 0:",
             f"{_SERVER}::test_requests_with_a_larger_response_are_refused",
         ),
-        (
-            "worker: weak parameters of hints",
-            "if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():",
-            "if parameters is None:",
-            f"{_SERVER}::test_parameters_of_hints_are_those_of_the_engine",
-        ),
     ),
     *of_file(
         "utils/http/server/bodies.py",

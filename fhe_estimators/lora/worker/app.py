@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import __version__
-from ...backends.lwe.parameters import PARAMETER_SETS, LWEParameters
+from ...backends.lwe.parameters import LWEParameters
 from ...exceptions import FHEError, ProtocolError
 from ...utils import import_optional
 from ...utils.http.server import Bodies, Metrics, Refusal, TokenList, new_application
@@ -101,8 +101,6 @@ def _hint(worker: LocalWorker, body: bytearray, max_bytes: int) -> bytes:
         raise
     except ValueError as error:
         raise ProtocolError(f"The hint request is malformed: {error}") from error
-    if (parameters.dimension, parameters.modulus_bits) not in PARAMETER_SETS.values():
-        raise ProtocolError(f"The hint request's parameters are none of {sorted(PARAMETER_SETS)}.")
     _check_size(4 * parameters.dimension * worker.n_outputs(request.layer, request.direction), max_bytes)
     hint = worker.hint(request.layer, request.direction, bytes.fromhex(request.seed), parameters)
     return _packed("hint", hint, is_old=request.protocol_version < 3)
