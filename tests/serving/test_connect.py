@@ -6,7 +6,6 @@ import json
 import threading
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 pytest.importorskip("pandas")
 
+import httpx
 from starlette.websockets import WebSocketDisconnect
 
 from fhe_estimators.cli import main
