@@ -149,6 +149,14 @@ def _add_http_options(command: argparse.ArgumentParser, *, max_body_bytes: int) 
     command.add_argument("--ssl-keyfile")
 
 
+def _add_service_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("url", help="of a service that `fhe-estimators serve` runs")
+    command.add_argument("--model", help="name of the model (default: the only one)")
+    command.add_argument("--client-archive", help="archive from the model's owner (default: the service is asked)")
+    command.add_argument("--keys-file", help="keep keys there, encrypted, for later runs")
+    command.add_argument("--ca-file", help="certificates to trust")
+
+
 def _add_predict(commands: Any) -> None:
     predict = commands.add_parser(
         "predict",
@@ -157,19 +165,15 @@ def _add_predict(commands: Any) -> None:
         "was interrupted goes on where it was. The token is what FHE_ESTIMATORS_TOKEN holds, or the URL's entry in the "
         "file that FHE_ESTIMATORS_TOKENS_FILE names; the password of --keys-file is FHE_ESTIMATORS_KEYS_PASSWORD.",
     )
-    predict.add_argument("url", help="of a service that `fhe-estimators serve` runs")
+    _add_service_options(predict)
     predict.add_argument("rows", help="CSV file with a header, or .parquet")
     predict.add_argument("--out", required=True, help="CSV file to write, or .parquet")
-    predict.add_argument("--model", help="name of the model (default: the only one)")
     predict.add_argument(
         "--method", default="predict", choices=("predict", "predict_proba", "decision_function"), help="what is written"
     )
     predict.add_argument("--keep", nargs="+", metavar="COLUMN", help="columns to copy beside the scores")
-    predict.add_argument("--client-archive", help="archive from the model's owner (default: the service is asked)")
-    predict.add_argument("--keys-file", help="keep keys there, encrypted, for later runs")
     predict.add_argument("--rows-per-request", type=int, help="(default: a batch of the engine)")
     predict.add_argument("--concurrent", type=int, default=4, help="requests under way at a time")
-    predict.add_argument("--ca-file", help="certificates to trust")
     predict.add_argument("--retry-seconds", type=float, default=300.0, help="how long to try while the service is away")
     predict.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -182,12 +186,8 @@ def _add_connect(commands: Any) -> None:
         "here, scored by a service, and shown with its margin and reasons. The token is that of --token-file, or found "
         "as for `fhe-estimators predict`; so is the password of --keys-file.",
     )
-    connect.add_argument("url", help="of a service that `fhe-estimators serve` runs")
-    connect.add_argument("--model", help="name of the model (default: the only one)")
+    _add_service_options(connect)
     connect.add_argument("--token-file", help="file that holds the token and nothing else, readable by you only")
-    connect.add_argument("--client-archive", help="archive from the model's owner (default: the service is asked)")
-    connect.add_argument("--keys-file", help="keep keys there, encrypted, for later runs")
-    connect.add_argument("--ca-file", help="certificates to trust")
     connect.add_argument("--port", type=int, default=0, help="of the page, on 127.0.0.1 (default: a free one)")
     connect.add_argument("--retry-seconds", type=float, default=60.0, help="how long to try while the service is away")
     connect.add_argument(

@@ -96,11 +96,11 @@ def _with_categories(samples: np.ndarray, encoding: RowEncoding, random: np.rand
 def _compare(model: Any, ensemble: TreeEnsemble, samples: Any, source: str) -> None:
     scores, link = _scores_of_trees(ensemble, samples, absent_value(model)), ensemble.link
     rows = rows_for(model, samples)
-    rounding = (_OF_FLOAT32 if ensemble.strict else _OF_FLOAT64) * np.abs(scores).max()
+    rounding = _rounding_of_sums(ensemble) * np.abs(scores).max()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of feature names, which samples made from thresholds have not
         ours, theirs = _columns(link.apply(scores)), _predictions_of_model(model, rows, ensemble)
-        _check_equal(model, ensemble, ours, theirs, _change_of_predictions(ensemble, scores, rounding), source)
+        _check_equal(model, ensemble, ours, theirs, _change_of_predictions(ensemble, scores, ours, rounding), source)
         if link.is_classifier and hasattr(model, "decision_function"):
             ours, theirs = _columns(link.decision(scores)), _columns(model.decision_function(rows))
             _check_equal(model, ensemble, ours, theirs, np.asarray(rounding), source)
@@ -114,8 +114,7 @@ def _check_equal(
             f"{type(model).__name__} predicts arrays of shape {theirs.shape}, its trees of shape {ours.shape}: it "
             "computes something else than the sum of its trees."
         )
-    of_sums = _OF_FLOAT32 if ensemble.strict else _OF_FLOAT64
-    limit = _OF_RANGE * np.ptp(theirs, axis=0) + of_sums * np.abs(theirs).max(axis=0) + rounding
+    limit = _OF_RANGE * np.ptp(theirs, axis=0) + _rounding_of_sums(ensemble) * np.abs(theirs).max(axis=0) + rounding
     wrong = np.flatnonzero((np.abs(ours - theirs) > limit).any(axis=1))
     if len(wrong):
         first = int(wrong[0])
@@ -131,10 +130,16 @@ def _scores_of_trees(ensemble: TreeEnsemble, samples: Any, absent: float) -> np.
     return evaluate(ensemble, np.asarray(rows, dtype=np.float64) if ensemble.encoding is None else rows)
 
 
-def _change_of_predictions(ensemble: TreeEnsemble, scores: np.ndarray, rounding: float) -> np.ndarray:
+def _rounding_of_sums(ensemble: TreeEnsemble) -> float:
+    return _OF_FLOAT32 if ensemble.strict else _OF_FLOAT64
+
+
+def _change_of_predictions(
+    ensemble: TreeEnsemble, scores: np.ndarray, predictions: np.ndarray, rounding: float
+) -> np.ndarray:
     """What rounding of the scores changes in each prediction: much where the link is an exponential of large scores."""
-    below, there, above = (_columns(ensemble.link.apply(scores + change)) for change in (-rounding, 0.0, rounding))
-    return np.maximum(np.abs(above - there), np.abs(there - below))
+    below, above = (_columns(ensemble.link.apply(scores + change)) for change in (-rounding, rounding))
+    return np.maximum(np.abs(above - predictions), np.abs(predictions - below))
 
 
 def _predictions_of_model(model: Any, rows: Any, ensemble: TreeEnsemble) -> np.ndarray:

@@ -15,7 +15,7 @@ from fhe_estimators import FHEClassifier
 from fhe_estimators.estimators import FHEContributions
 from fhe_estimators.serving import RemoteModel
 from fhe_estimators.serving.client.connect.app import create_app
-from tests.serving.served import served
+from tests.serving.served import OwnProcess, served
 
 TOKEN, SECRET, HOST = "token-of-alice", "secret-of-the-page", "127.0.0.1:4321"
 #: A feature and a label whose texts are markup.
@@ -49,7 +49,7 @@ def page_of(url, **parameters):
     return TestClient(create_app(remote, hosts={HOST}, token=SECRET), base_url=f"http://{HOST}"), remote
 
 
-class Connect:
+class Connect(OwnProcess):
     """``fhe-estimators connect`` in a process of its own; ``address`` is what it prints."""
 
     def __init__(self, url, token_file, *arguments):
@@ -65,14 +65,6 @@ class Connect:
         """As Ctrl-C does; its exit status."""
         self.process.send_signal(2)
         return self.process.wait(timeout=30)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate(timeout=60)
 
 
 def finished(page, response):

@@ -52,7 +52,21 @@ def metric(http, name):
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + "{", name + " ")))
 
 
-class Command:
+class OwnProcess:
+    """A command in a process of its own, which ends with the context at the latest."""
+
+    process: subprocess.Popen
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate(timeout=60)
+
+
+class Command(OwnProcess):
     """``fhe-estimators serve`` in a process of its own, which answers when this is made."""
 
     def __init__(self, *arguments, port=None):
@@ -75,14 +89,6 @@ class Command:
         """Ask it to stop; its output."""
         self.process.terminate()
         return self.process.communicate(timeout=60)[0]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate(timeout=60)
 
 
 #: Where evaluation keys for the model go.

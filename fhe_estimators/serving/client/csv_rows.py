@@ -12,11 +12,10 @@ from typing import Any, TextIO
 import numpy as np
 
 from ...utils import import_optional
-from .features import Feature, Features
+from .features import Feature, Features, some_of
 
 #: Of cells of numbers, and of cells of categories that are none of the model's.
 MISSING_WORDS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>")
-_SHOWN = 5
 
 
 @dataclass
@@ -66,7 +65,9 @@ class CSVRows:
         if header is None:
             raise ValueError("The file is empty: its first line must be the header, with the names of the columns.")
         self._header = [cell.strip() for cell in header]
-        self._wanted = _places(self._header, features, keep or ())
+        if all(is_number(cell) for cell in self._header):
+            raise ValueError("The first line holds numbers: it must be the header, with the names of the columns.")
+        self._wanted = features.places(self._header, keep or ())
         self._keep = keep
 
     def parts(self, size: int | None = None) -> Iterator[Table]:
@@ -87,7 +88,7 @@ class CSVRows:
         if kept is None:
             kept = [name for place, name in enumerate(self._header) if place not in set(self._wanted)]
             if self._features.are_named and kept:
-                notes.append(f"Columns that are no features are kept beside the scores: {_some(kept)}.")
+                notes.append(f"Columns that are no features are kept beside the scores: {some_of(kept)}.")
         texts = {name: cells[self._header.index(name)] for name in kept}
         index = range(len(cells[0]))
         return Table(self._features.rows(columns), pandas.DataFrame(texts, index=index, dtype=object), notes)
@@ -122,31 +123,6 @@ def _lines(file: Iterable[str], separator: str) -> Iterator[list[str]]:
             yield cells
     except csv.Error as error:
         raise ValueError(f"Line {reader.line_num} is no CSV: {error}.") from None
-
-
-def _places(header: list[str], features: Features, keep: Sequence[str]) -> list[int]:
-    """Where the features are in the file."""
-    if all(is_number(cell) for cell in header):
-        raise ValueError("The first line holds numbers: it must be the header, with the names of the columns.")
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise ValueError(f"Columns have the same name: {_some(repeated)}.")
-    lacking = [name for name in keep if name not in header]
-    if lacking:
-        raise ValueError(f"The file lacks columns that are to be kept: {_some(lacking)}.")
-    if not features.are_named:
-        places = [place for place, name in enumerate(header) if name not in keep]
-        if len(places) != len(features.all):
-            raise ValueError(
-                f"The model has {len(features.all)} features without names, and the file {len(places)} columns for "
-                "them: leave out the others."
-            )
-        return places
-    place_of = {name: place for place, name in enumerate(header)}
-    lacking = [feature.name for feature in features.all if feature.name.strip() not in place_of]
-    if lacking:
-        raise ValueError(f"The file lacks {len(lacking)} columns of the model: {_some(lacking)}.")
-    return [place_of[feature.name.strip()] for feature in features.all]
 
 
 def _column(cells: Sequence[str], feature: Feature, n_before: int, notes: list[str]) -> np.ndarray:
@@ -192,8 +168,8 @@ def _categories(cells: Sequence[str], feature: Feature, notes: list[str]) -> np.
             unknown[word] = None
     if unknown:
         notes.append(
-            f"Column {feature.name!r} holds categories that the training set did not have: {_some(list(unknown))}. The "
-            "model treats them as it does in the clear."
+            f"Column {feature.name!r} holds categories that the training set did not have: {some_of(list(unknown))}. "
+            "The model treats them as it does in the clear."
         )
     return values
 
@@ -207,8 +183,3 @@ def is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _some(names: list[Any]) -> str:
-    shown = ", ".join(repr(str(name)[:60]) for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -15,6 +15,8 @@ from ...utils import import_optional
 from ..archive import ClientModel
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+#: Names in a message.
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,42 @@ class Features:
             for j in range(quantizer.n_features_in_)
         ]
 
+    def places(self, names: Sequence[str], keep: Sequence[str] = ()) -> list[int]:
+        """Where the features are among the columns of a table.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the columns, as the features are called or without the blanks around that.
+        keep : sequence of str
+            Columns to copy; where features have no names, these columns are none.
+
+        Raises
+        ------
+        ValueError
+            If two columns have one name, or some are lacking or too many.
+        """
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"Columns have the same name: {some_of(repeated)}.")
+        lacking = [name for name in keep if name not in names]
+        if lacking:
+            raise ValueError(f"The file lacks columns that are to be kept: {some_of(lacking)}.")
+        if not self.are_named:
+            places = [place for place, name in enumerate(names) if name not in keep]
+            if len(places) != len(self.all):
+                raise ValueError(
+                    f"The model has {len(self.all)} features without names, and the file {len(places)} columns for "
+                    "them: leave out the others."
+                )
+            return places
+        place_of = {name: place for place, name in enumerate(names)}
+        found = [place_of.get(feature.name, place_of.get(feature.name.strip())) for feature in self.all]
+        lacking = [feature.name for feature, place in zip(self.all, found, strict=True) if place is None]
+        if lacking:
+            raise ValueError(f"The file lacks {len(lacking)} columns of the model: {some_of(lacking)}.")
+        return [place for place in found if place is not None]
+
     def row(self, texts: Sequence[str | None]) -> Any:
         """One row as the model takes it, of what was typed."""
         if len(texts) != len(self.all):
@@ -110,6 +148,12 @@ class Features:
         return (
             np.column_stack([column.astype(object) for column in typed]) if object in kinds else np.column_stack(typed)
         )
+
+
+def some_of(names: Sequence[Any]) -> str:
+    """The first few names, for a message."""
+    shown = ", ".join(repr(str(name)[:60]) for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _hint(edges: np.ndarray) -> str:

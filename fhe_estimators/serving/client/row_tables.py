@@ -58,30 +58,8 @@ def _parquet_parts(source: Path, size: int, features: Features, keep: list[str])
     parquet = import_optional("pyarrow.parquet", extra="parquet", package="pyarrow", purpose="Parquet files")
     with parquet.ParquetFile(source) as file:
         names = list(file.schema_arrow.names)
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"Columns have the same name: {', '.join(repeated)}.")
-        lacking = [name for name in keep if name not in names]
-        if lacking:
-            raise ValueError(f"The file lacks columns that are to be kept: {', '.join(lacking)}.")
-        wanted = _columns_of_model(names, features, keep)
+        wanted = [names[place] for place in features.places(names, keep)]
         for batch in file.iter_batches(batch_size=size):
             rows = batch.select(wanted).to_pandas()
             kept = batch.select(keep).to_pandas(types_mapper=pandas.ArrowDtype)
             yield rows if features.are_named else rows.to_numpy(), kept.reset_index(drop=True), []
-
-
-def _columns_of_model(names: list[str], features: Features, keep: list[str]) -> list[str]:
-    if features.are_named:
-        wanted = [feature.name for feature in features.all]
-        lacking = [name for name in wanted if name not in names]
-        if lacking:
-            raise ValueError(f"The file lacks {len(lacking)} columns of the model: {', '.join(lacking[:10])}.")
-        return wanted
-    wanted = [name for name in names if name not in keep]
-    if len(wanted) != len(features.all):
-        raise ValueError(
-            f"The model has {len(features.all)} features without names, and the file {len(wanted)} columns for them: "
-            "leave out the others."
-        )
-    return wanted
